@@ -1,0 +1,53 @@
+"""Writing files so that a name never stands for half a file: temporary name, fsync, rename, fsync of the folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from adapter.errors import RunError
+
+
+def fsync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def whole_file(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
+    """Give a binary file that takes its name `path` only when the block ends well; else nothing is left behind.
+
+    Raises RunError with path and cause where the disk is full or the folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        with os.fdopen(handle, "wb") as f:
+            yield f
+            f.flush()
+            os.fsync(f.fileno())
+        os.replace(temporary, path)
+        fsync_folder(path.parent)
+    except OSError as e:
+        temporary.unlink(missing_ok=True)
+        raise RunError(f"cannot write {path}: {e.strerror or e}") from e
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_whole(path: Path, data: bytes, mode: int = 0o644) -> None:
+    with whole_file(path, mode) as f:
+        f.write(data)
+
+
+def json_bytes(value: Any) -> bytes:
+    """Return JSON that is the same for the same value: sorted keys, UTF-8, final newline."""
+    return (json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode()

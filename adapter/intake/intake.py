@@ -1,0 +1,278 @@
+"""Step 2: lines and context -> typed, checked, pseudonymised tables, rejects and counts. Pure: no I/O, no clock.
+
+Every line that comes in is counted: read = kept + dropped by reason. Data of patients who are no subjects end here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from adapter.identify import LOOK_UPS, resource_type
+from adapter.intake import events, observation, people, structs
+from adapter.intake.observation import ObservationRows
+from adapter.intake.reading import Reading, Reject
+from adapter.intake.rows import PlainRows, Rows
+from adapter.intake.structs import ATTRIBUTION, NONE, Reference
+
+CONSENT_STATUSES = frozenset("draft proposed active rejected inactive entered-in-error".split())
+RESEARCH_SUBJECT_STATUSES = frozenset(
+    "candidate eligible follow-up ineligible not-registered off-study on-study on-study-intervention "
+    "on-study-observation pending-on-study potential-candidate screening withdrawn".split()
+)
+_REFERENCE = msgspec.json.Decoder(Reference)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+SPECIMEN_STATUSES = frozenset("available unavailable unsatisfactory entered-in-error".split())
+
+
+class Reader(NamedTuple):
+    """How one resource type is read. `statuses` is None where the type has no status, `strict` where FHIR demands one."""
+
+    decoder: msgspec.json.Decoder[Any]
+    subject: Callable[[Any], bytes]
+    rows: Callable[[], Rows]
+    statuses: frozenset[str] | None
+    strict: bool = True
+
+
+def _subject(r: Any) -> bytes:
+    return bytes(r.subject)
+
+
+def _plain(kind: str, rows: Callable[[Any, Reading, tuple[Any, ...]], list[tuple[Any, ...]]]) -> Callable[[], Rows]:
+    return lambda: PlainRows(kind, rows)
+
+
+READERS: dict[str, Reader] = {
+    "Observation": Reader(
+        msgspec.json.Decoder(structs.Observation), _subject, ObservationRows, observation.STATUSES
+    ),
+    "MedicationAdministration": Reader(
+        msgspec.json.Decoder(structs.MedicationAdministration),
+        _subject,
+        _plain("MedicationAdministration", events.administration_rows),
+        events.EVENT_STATUSES - {"preparation"},
+    ),
+    "Procedure": Reader(
+        msgspec.json.Decoder(structs.Procedure), _subject, _plain("Procedure", events.procedure_rows), events.EVENT_STATUSES
+    ),
+    "Specimen": Reader(
+        msgspec.json.Decoder(structs.Specimen), _subject, _plain("Specimen", events.specimen_rows), SPECIMEN_STATUSES, strict=False
+    ),
+    "Patient": Reader(
+        msgspec.json.Decoder(structs.Patient),
+        lambda r: b'{"reference":"Patient/%b"}' % (r.id or "").encode(),
+        _plain("Patient", people.patient_rows),
+        None,
+    ),
+    "Consent": Reader(
+        msgspec.json.Decoder(structs.Consent), lambda r: bytes(r.patient), _plain("Consent", people.consent_rows), CONSENT_STATUSES
+    ),
+    "ResearchSubject": Reader(
+        msgspec.json.Decoder(structs.ResearchSubject),
+        lambda r: bytes(r.individual),
+        _plain("ResearchSubject", people.research_subject_rows),
+        RESEARCH_SUBJECT_STATUSES,
+    ),
+}
+
+
+class RejectLine(NamedTuple):
+    """One line of rejects.ndjson: never content. `rid` only where the resource belongs to a subject."""
+
+    file: int
+    line: int
+    offset: int
+    reason: str
+    where: str
+    resource_type: str
+    rid: bytes | None
+
+
+@dataclass(slots=True)
+class Taken:
+    """What one range of lines gave. `tables` are sorted by bucket; `groups` has the rows of each bucket, in order."""
+
+    tables: dict[str, pa.Table] = field(default_factory=dict)
+    groups: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    rejects: list[RejectLine] = field(default_factory=list)
+    read: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[tuple[str, str]] = field(default_factory=Counter)
+    links: list[tuple[bytes, str, bytes]] = field(default_factory=list)
+
+
+def intake(lines: Iterable[bytes], read: Reading, buckets: int, file: int, first_line: int, offset: int) -> Taken:
+    """Return the tables, rejects, counts and links of some lines of one file.
+
+    lines: with or without their line ends; first_line: number of the first in the file, from 1; offset: its byte offset.
+    """
+    taken = Taken()
+    rows: dict[str, Rows] = {}
+    counts, links = taken.read, taken.links
+    owners: dict[bytes, bytes | None] = {}  # patient of a subject element as it is written; None: no subject
+    sha256, keyed = hashlib.sha256, read.keyer.keyed
+    for number, whole in enumerate(lines, first_line):
+        here = offset
+        offset += len(whole)
+        line = whole.rstrip(b"\r\n")
+        kind = ""
+        try:
+            kind = resource_type(line) or ""
+            reader = READERS.get(kind)
+            if reader is None:
+                _not_read(kind, taken, RejectLine(file, number, here, "no-resource-type", "", "", None))
+                continue
+            resource = reader.decoder.decode(line)
+            who = reader.subject(resource)
+            try:
+                patient = owners[who]
+            except KeyError:
+                patient = owners[who] = _owner(who, read)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as e:
+            if line.strip():
+                _broken(kind, line, e, taken, read, RejectLine(file, number, here, "json-broken", "", kind, None))
+            continue
+        counts[kind] += 1
+        if patient is None:
+            taken.dropped[kind, "not-a-subject"] += 1
+            continue
+        if not patient:
+            taken.dropped[kind, "no-subject"] += 1
+            taken.rejects.append(RejectLine(file, number, here, "no-subject", "", kind, None))
+            continue
+        identity = f"{kind}/{resource.id}"
+        rid = keyed(identity)
+        try:
+            status = _check(resource, reader)
+            meta = resource.meta
+            updated = version = None
+            if meta is not None:
+                version = meta.versionId
+                updated = _micros(meta.lastUpdated)
+            into = rows.get(kind)
+            if into is None:
+                into = rows[kind] = reader.rows()
+            into.add(resource, read, (patient, rid, sha256(line).digest()[:16], updated, version, file, number, status))
+        except Reject as e:
+            read.notes.clear()
+            taken.dropped[kind, e.reason] += 1
+            known = rid if resource.id else None
+            taken.rejects.append(RejectLine(file, number, here, e.reason, e.where, kind, known))
+            continue
+        except msgspec.MsgspecError as e:
+            read.notes.clear()
+            counts[kind] -= 1
+            _broken(kind, line, e, taken, read, RejectLine(file, number, here, "json-broken", "", kind, None))
+            continue
+        links.append((rid, identity, patient))
+    for kind, found in rows.items():
+        table = found.table()
+        if table is not None:
+            taken.tables[kind], taken.groups[kind] = _by_bucket(table, buckets)
+    return taken
+
+
+def _owner(who: bytes, read: Reading) -> bytes | None:
+    """Return the patient's keyed id, empty where none is named, None where the patient is no subject."""
+    subject = _REFERENCE.decode(who) if who else None
+    if subject is None or subject.reference is None:
+        return b""
+    patient = read.referred(subject, "Patient")
+    return patient if patient in read.subjects else None
+
+
+def _micros(text: str | None) -> int | None:
+    """Return meta.lastUpdated as UTC microseconds; None where it is absent or no instant with an offset."""
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return None if moment.tzinfo is None else (moment - _EPOCH) // _MICROSECOND
+
+
+def _not_read(kind: str, taken: Taken, reject: RejectLine) -> None:
+    taken.read[kind or "(none)"] += 1
+    if not kind:
+        taken.dropped["(none)", "no-resource-type"] += 1
+        taken.rejects.append(reject)
+    elif kind not in LOOK_UPS:
+        taken.dropped[kind, "type-not-read"] += 1
+
+
+def _broken(kind: str, line: bytes, e: Exception, taken: Taken, read: Reading, reject: RejectLine) -> None:
+    """Count and report a line that could not be decoded; say whose it is only where that is certain.
+
+    A wrong type in one element leaves the rest readable, so a non-subject's resource can be told and stays unreported.
+    """
+    kind = kind or "(none)"
+    taken.read[kind] += 1
+    if not isinstance(e, msgspec.ValidationError):
+        taken.dropped[kind, "json-broken"] += 1
+        taken.rejects.append(reject)
+        return
+    rid = None
+    try:
+        a = ATTRIBUTION.decode(line)
+    except msgspec.ValidationError:
+        a = None
+    if a is not None and a.id:
+        name = Reference(reference=f"Patient/{a.id}") if kind == "Patient" else a.subject or a.patient or a.individual
+        patient = read.referred(name, "Patient")
+        if patient is not None:
+            if patient not in read.subjects:
+                taken.dropped[kind, "not-a-subject"] += 1
+                return
+            rid = read.keyer.keyed(f"{kind}/{a.id}")
+    # msgspec names the element (`$.status`) and the types, never the value
+    where = str(e).rpartition("$")[2].strip("`. ") if "$" in str(e) else ""
+    taken.dropped[kind, "element-wrong-type"] += 1
+    taken.rejects.append(reject._replace(reason="element-wrong-type", where=where, rid=rid))
+
+
+def _check(r: Any, reader: Reader) -> str | None:
+    """Return the status of a resource that may be used; raise Reject where FHIR forbids to use it."""
+    if not r.id:
+        raise Reject("no-id", "id")
+    if r.modifierExtension != NONE:
+        raise Reject("held-back-modifier", "modifierExtension")
+    if r.implicitRules != NONE:
+        raise Reject("held-back-modifier", "implicitRules")
+    if reader.statuses is None:
+        return None
+    status: str | None = r.status
+    if status is not None:
+        if status in reader.statuses:
+            return status
+        # a trailing blank is a known vendor slip, not another status
+        if status.strip() in reader.statuses:
+            return status.strip()
+    if status is None and not reader.strict:
+        return None
+    raise Reject("no-status", "status")
+
+
+def _by_bucket(table: pa.Table, buckets: int) -> tuple[pa.Table, list[tuple[int, int]]]:
+    """Return the table sorted by the patient's bucket (first byte of the keyed id), and (bucket, rows) in that order."""
+    whole = table.combine_chunks()
+    first = whole.column("pat").chunk(0)
+    raw = np.frombuffer(first.buffers()[1], dtype=np.uint8)[first.offset * 16 : (first.offset + len(first)) * 16 : 16]
+    number = raw % buckets
+    found, sizes = np.unique(number, return_counts=True)
+    groups = [(int(b), int(n)) for b, n in zip(found, sizes, strict=True)]
+    return whole.take(pa.array(np.argsort(number, kind="stable"))), groups
+
+
+def bucket_of(patient: bytes, buckets: int) -> int:
+    """Return the bucket of a keyed patient id; the first byte of an HMAC is spread evenly."""
+    return patient[0] % buckets

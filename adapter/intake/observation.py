@@ -1,0 +1,247 @@
+"""Observation -> rows: one for its value, one for each component."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from adapter.intake.memo import Group, Picked, decoder
+from adapter.intake.reading import NO_DATE, Reading, Reject, bare_codes, codings, text_of, unit_of
+from adapter.intake.structs import (
+    NONE,
+    CodeableConcept,
+    Observation,
+    Period,
+    Quantity,
+    Reference,
+    ReferenceRange,
+    Value,
+)
+from adapter.intake.tables import TABLES
+
+STATUSES = frozenset("registered preliminary final amended corrected cancelled entered-in-error unknown".split())
+_concept = decoder(CodeableConcept)
+_concepts = decoder(list[CodeableConcept])
+_quantity = decoder(Quantity)
+_ranges = decoder(list[ReferenceRange])
+_reference = decoder(Reference)
+_COLUMNS = {c.name: c for c in TABLES["Observation"]}
+_GROUPS = {
+    "code": ("code", "code_text"),
+    "category": ("category",),
+    "value": ("kind", "value", "value_code", "comparator", "unit_code", "unit_system", "unit_text", "absent"),
+    "time": ("dtc", "day", "micros", "end_dtc", "end_day", "end_micros"),
+    "interpretation": ("interpretation",),
+    "range": ("low", "high", "low_unit", "high_unit", "range_text"),
+    "method": ("method",),
+    "specimen": ("specimen",),
+}
+_OWN = ("pat", "rid", "sha", "updated", "version", "file", "line", "status", "element", "focus", "members")
+_ORDER = ("category", "time", "method", "specimen", "code", "value", "interpretation", "range")
+BATCH = 2048
+
+
+class ObservationRows:
+    """Collects the rows of many Observations and gives them as one table."""
+
+    def __init__(self) -> None:
+        self.groups = {name: Group(tuple(_COLUMNS[c] for c in columns)) for name, columns in _GROUPS.items()}
+        self._shared = tuple(self.groups[name] for name in _ORDER[:4])
+        self._own = tuple(self.groups[name] for name in _ORDER[4:])
+        self._rows: list[tuple[Any, ...]] = []
+        self._batches: list[pa.Table] = []
+        self._numbers: list[npt.NDArray[np.int32]] = []
+
+    def add(self, r: Observation, read: Reading, head: tuple[Any, ...]) -> None:
+        """Add the rows of the value and of every component (FHIR R4 Observation); `head` is their common provenance.
+
+        Raises Reject (nothing is added then) and msgspec.ValidationError for an element of a wrong type.
+        """
+        category, time, method, specimen = self._shared
+        common = (
+            category.pick(bytes(r.category), _bare, read),
+            self._time(time, r, read),
+            method.pick(bytes(r.method), _method, read),
+            specimen.pick(bytes(r.specimen), _specimen, read),
+        )
+        focus = r.focus != NONE
+        if r.component is None:
+            self._rows.append((*head, "", focus, r.hasMember != NONE, *common, *self._about(r, "", read)))
+        else:
+            rows = [(*head, "", focus, True, *common, *self._about(r, "", read))]
+            for i, c in enumerate(r.component):
+                if c.modifierExtension != NONE:
+                    raise Reject("held-back-modifier", f"component[{i}]")
+                rows.append((*head, f"component[{i}]", focus, False, *common, *self._about(c, f"component[{i}].", read)))
+            self._rows += rows
+        if len(self._rows) >= BATCH:
+            self._flush()
+
+    def _about(self, v: Value, where: str, read: Reading) -> tuple[int, int, int, int]:
+        codes, values, interpretations, ranges = self._own
+        raw = bytes(v.code)
+        code = codes.ids.get(raw)
+        if code is None:
+            code = codes.put(raw, _code(raw, where))
+        quantity = bytes(v.valueQuantity)
+        if quantity and _only_quantity(v):
+            value = values.pick(quantity, _quantity_value, read)
+        else:
+            picked = _value(v, quantity, where, read)
+            found = values.ids.get(picked)
+            value = values.put(picked, picked) if found is None else found
+        return (
+            code,
+            value,
+            interpretations.pick(bytes(v.interpretation), _bare, read),
+            ranges.pick(bytes(v.referenceRange), _range, read),
+        )
+
+    @staticmethod
+    def _time(group: Group, r: Observation, read: Reading) -> int:
+        key: str | tuple[str | None, ...]
+        if r.effectiveDateTime is not None:
+            key = r.effectiveDateTime
+        elif r.effectivePeriod is not None:
+            key = ("effectivePeriod", r.effectivePeriod.start, r.effectivePeriod.end)
+        elif r.effectiveInstant is not None:
+            key = ("effectiveInstant", r.effectiveInstant)
+        else:
+            key = ("issued", r.issued)
+        number = group.ids.get(key)
+        if number is None:
+            named = ("effectiveDateTime", key) if isinstance(key, str) else key
+            number = group.put(key, _dates(named, r.effectivePeriod, read), read.take_notes())
+        return number
+
+    def _flush(self) -> None:
+        columns = list(zip(*self._rows, strict=True))
+        own, numbers = columns[: len(_OWN)], columns[len(_OWN) :]
+        self._batches.append(pa.table([pa.array(v, _COLUMNS[n].type) for n, v in zip(_OWN, own, strict=True)], _OWN))
+        self._numbers.append(np.array(numbers, dtype=np.int32))
+        self._rows = []
+
+    def table(self) -> pa.Table | None:
+        """Return all rows in the order they came, None where there are none."""
+        if self._rows:
+            self._flush()
+        if not self._batches:
+            return None
+        own = pa.concat_tables(self._batches)
+        arrays: dict[str, Any] = {name: own.column(name) for name in _OWN}
+        notes: list[str | None] = [None] * own.num_rows
+        for name, where in zip(_ORDER, np.hstack(self._numbers), strict=True):
+            group = self.groups[name]
+            arrays.update(zip(_GROUPS[name], group.take(where), strict=True))
+            for row, text in group.notes(where):
+                notes[row] = text if notes[row] is None else f"{notes[row]}\n{text}"
+        arrays["notes"] = pa.array(notes, pa.string())
+        return pa.table({name: arrays[name] for name in _COLUMNS})
+
+
+def _only_quantity(v: Value) -> bool:
+    return (
+        v.valueString is None
+        and v.valueCodeableConcept == NONE
+        and v.dataAbsentReason == NONE
+        and v.valueInteger == NONE
+        and v.valueBoolean is None
+        and v.valueRange == NONE
+        and v.valueRatio == NONE
+    )
+
+
+def _code(raw: bytes, where: str) -> Picked:
+    concept = _concept(raw) if raw else None
+    code, text = codings(concept), text_of(concept)
+    if code is None and text is None:
+        raise Reject("no-code", f"{where}code")
+    return code, text
+
+
+def _bare(raw: bytes, read: Reading) -> Picked:
+    return (bare_codes(_concepts(raw)) if raw else None,)
+
+
+def _method(raw: bytes, read: Reading) -> Picked:
+    return (text_of(_concept(raw)) if raw else None,)
+
+
+def _specimen(raw: bytes, read: Reading) -> Picked:
+    return (read.referred(_reference(raw), "Specimen") if raw else None,)
+
+
+def _dates(key: tuple[str | None, ...], period: Period | None, read: Reading) -> Picked:
+    """Return start and end of effective[x]; `issued` dates the result only where nothing else does."""
+    if key[0] == "effectivePeriod" and period is not None:
+        start = read.date(period.start, "effectivePeriod.start")
+        return *start, *read.date(period.end, "effectivePeriod.end")
+    if key[0] == "issued" and key[1] is not None:
+        read.notes.append("date-from-issued@issued")
+    return *read.date(key[1], key[0] or ""), *NO_DATE
+
+
+def _quantity_value(raw: bytes, read: Reading) -> Picked:
+    q = _quantity(raw)
+    number = None
+    if q.value != NONE:
+        number = read.decimal(q.value)
+        if number is None:
+            raise Reject("decimal-malformed", "valueQuantity.value")
+    kind = "quantity" if number is not None else None
+    return kind, number, None, q.comparator, q.code, q.system, q.unit, None
+
+
+def _value(v: Value, quantity: bytes, where: str, read: Reading) -> Picked:
+    """Return kind, value, value_code, comparator, unit code, system and text, and dataAbsentReason."""
+    absent = None
+    if v.dataAbsentReason != NONE:
+        reason = _concept(bytes(v.dataAbsentReason))
+        absent = next((c.code for c in reason.coding or () if c.code), None) or reason.text or "unknown"
+    filled = {
+        "quantity": bool(quantity),
+        "string": v.valueString is not None,
+        "concept": v.valueCodeableConcept != NONE,
+        "integer": v.valueInteger != NONE,
+        "boolean": v.valueBoolean is not None,
+        "other": v.valueRange != NONE or v.valueRatio != NONE,
+    }
+    kinds = [k for k, there in filled.items() if there]
+    if len(kinds) > 1:
+        raise Reject("two-values", f"{where}value[x]")
+    kind = kinds[0] if kinds else None
+    if kind == "quantity":
+        return (*_quantity_value(quantity, read)[:7], absent)
+    value = code = None
+    if kind == "string":
+        value = (v.valueString or "").strip()
+    elif kind == "concept":
+        concept = _concept(bytes(v.valueCodeableConcept))
+        value, code = text_of(concept), codings(concept)
+    elif kind == "integer":
+        value = read.decimal(v.valueInteger)
+        if value is None:
+            raise Reject("decimal-malformed", f"{where}valueInteger")
+    elif kind == "boolean":
+        value = "true" if v.valueBoolean else "false"
+    return kind, value, code, None, None, None, None, absent
+
+
+def _range(raw: bytes, read: Reading) -> Picked:
+    """Return low, high, their units and the text, where exactly one range is given.
+
+    Several ranges differ by age, sex or meaning; which one applies is not known here, so none is taken.
+    """
+    ranges = _ranges(raw) if raw else []
+    if len(ranges) != 1:
+        return None, None, None, None, None
+    one = ranges[0]
+    low = high = low_unit = high_unit = None
+    if one.low is not None:
+        low, low_unit = read.number(one.low.value, "referenceRange.low.value"), unit_of(one.low)
+    if one.high is not None:
+        high, high_unit = read.number(one.high.value, "referenceRange.high.value"), unit_of(one.high)
+    return low, high, low_unit, high_unit, one.text

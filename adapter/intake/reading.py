@@ -1,0 +1,163 @@
+"""What every reader needs while it turns resources into rows: the site clock, keyed ids, look-ups, and small pickers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from msgspec import Raw
+
+from adapter.intake.dates import SiteClock
+from adapter.intake.decimals import decimal_text
+from adapter.intake.structs import NONE, CodeableConcept, Quantity, Reference
+from adapter.site import Keyer
+
+Date = tuple[str | None, int | None, int | None]
+NO_DATE: Date = (None, None, None)
+
+
+class Reject(Exception):
+    """Raised by a reader when a resource cannot be used; `reason` is one of adapter.reasons, `where` an element path."""
+
+    def __init__(self, reason: str, where: str = "") -> None:
+        super().__init__(reason, where)
+        self.reason = reason
+        self.where = where
+
+
+def identity(reference: str, resource_type: str = "") -> str | None:
+    """Return the canonical `Type/id` of a literal reference (relative, absolute or version-specific), else None.
+
+    `Patient/1/_history/3` and `http://server/fhir/Patient/1` are both `Patient/1`; `urn:uuid:…` stays as it is;
+    contained (`#a`) and conditional (`Patient?identifier=…`) references have no identity of their own.
+    """
+    if reference.count("/") == 1 and "?" not in reference and "#" not in reference:
+        return reference
+    if reference.startswith("urn:"):
+        return reference
+    text = reference.partition("/_history/")[0]
+    if "#" in text or "?" in text:
+        return None
+    parts = text.rsplit("/", 2)
+    if len(parts) < 2 or not parts[-1] or not parts[-2]:
+        return None
+    found = f"{parts[-2]}/{parts[-1]}"
+    return found if not resource_type or parts[-2] == resource_type else None
+
+
+@dataclass(slots=True)
+class LookUp:
+    """What a Medication or BiologicallyDerivedProduct adds to the records that refer to it."""
+
+    code: str | None = None
+    text: str | None = None
+    form: str | None = None
+    lot: str | None = None
+    expires: str | None = None
+
+
+@dataclass(slots=True)
+class Reading:
+    """The reader's surroundings in one worker. `subjects` maps keyed patient ids to subject numbers."""
+
+    clock: SiteClock
+    keyer: Keyer
+    subjects: Mapping[bytes, int]
+    look_ups: Mapping[bytes, LookUp]
+    lot_extensions: tuple[str, ...] = ()
+    notes: list[str] = field(default_factory=list)
+    _keyed: dict[str, bytes] = field(default_factory=dict)
+    _decimals: dict[bytes, str | None] = field(default_factory=dict)
+
+    def keyed(self, text: str) -> bytes:
+        """Return the keyed id of an identity; cached, because references repeat."""
+        found = self._keyed.get(text)
+        if found is None:
+            if len(self._keyed) > 200_000:  # bounded: a worker lives for many ranges
+                self._keyed.clear()
+            found = self._keyed[text] = self.keyer.keyed(text)
+        return found
+
+    def referred(self, reference: Reference | None, resource_type: str = "") -> bytes | None:
+        """Return the keyed id of what a reference points to, or None where it points nowhere we can follow."""
+        if reference is None or reference.reference is None:
+            return None
+        name = identity(reference.reference, resource_type)
+        return None if name is None else self.keyed(name)
+
+    def date(self, text: str | None, where: str) -> Date:
+        """Return (SDTM text, site day, site clock) of a FHIR date; a malformed one is left out and noted."""
+        if text is None:
+            return NO_DATE
+        moment = self.clock.read(text)
+        if moment is None:
+            self.notes.append(f"date-malformed@{where}")
+            return NO_DATE
+        return moment.dtc, moment.day, moment.micros
+
+    def number(self, raw: Raw, where: str) -> str | None:
+        """Return a secondary decimal's exact text; a malformed one is left out and noted."""
+        if raw == NONE:
+            return None
+        text = self.decimal(raw)
+        if text is None:
+            self.notes.append(f"decimal-dropped@{where}")
+        return text
+
+    def decimal(self, raw: Raw) -> str | None:
+        """Return the exact text of a FHIR decimal, None where it is none; cached, because results repeat."""
+        key = bytes(raw)
+        try:
+            return self._decimals[key]
+        except KeyError:
+            if len(self._decimals) > 200_000:
+                self._decimals.clear()
+            text = self._decimals[key] = decimal_text(key)
+            return text
+
+    def take_notes(self) -> str | None:
+        if not self.notes:
+            return None
+        text = "\n".join(self.notes)
+        self.notes.clear()
+        return text
+
+
+def codings(concept: CodeableConcept | None) -> str | None:
+    """Return `system|code` of every coding, one per line."""
+    if concept is None or not concept.coding:
+        return None
+    if len(concept.coding) == 1:  # the usual case, and this is the innermost loop
+        only = concept.coding[0]
+        return f"{only.system or ''}|{only.code}" if only.code else None
+    found = [f"{c.system or ''}|{c.code}" for c in concept.coding if c is not None and c.code]
+    return "\n".join(found) or None
+
+
+def bare_codes(concepts: list[CodeableConcept] | None) -> str | None:
+    """Return the codes without their systems, one per line: for small FHIR value sets."""
+    if not concepts:
+        return None
+    if len(concepts) == 1 and concepts[0].coding is not None and len(concepts[0].coding) == 1:
+        return concepts[0].coding[0].code
+    found = [c.code for one in concepts if one.coding for c in one.coding if c.code]
+    return "\n".join(found) or None
+
+
+def text_of(concept: CodeableConcept | None) -> str | None:
+    """Return the concept's text, else its first display, else its first code."""
+    if concept is None:
+        return None
+    if concept.text:
+        return concept.text
+    for c in concept.coding or ():
+        if c.display:
+            return c.display
+    for c in concept.coding or ():
+        if c.code:
+            return c.code
+    return None
+
+
+def unit_of(quantity: Quantity) -> str | None:
+    return quantity.code or quantity.unit

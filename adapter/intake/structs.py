@@ -1,0 +1,243 @@
+"""The FHIR R4 elements that are read, as msgspec structs; everything else in a resource costs nothing.
+
+Decimals are `Raw`, the text as the hospital wrote it. Elements that a reader needs are optional here even where FHIR
+makes them mandatory: the reader says what is missing, with a reason.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Raw, Struct
+
+
+NONE = Raw(b"")  # a Raw field that is absent; msgspec has no optional Raw
+
+
+class Coding(Struct, gc=False):
+    system: str | None = None
+    code: str | None = None
+    display: str | None = None
+
+
+class CodeableConcept(Struct, gc=False):
+    coding: list[Coding] | None = None
+    text: str | None = None
+
+
+class Identifier(Struct, gc=False):
+    system: str | None = None
+    value: str | None = None
+
+
+class Reference(Struct, gc=False):
+    reference: str | None = None
+    identifier: Identifier | None = None
+
+
+class Quantity(Struct, gc=False):
+    value: Raw = NONE
+    comparator: str | None = None
+    unit: str | None = None
+    system: str | None = None
+    code: str | None = None
+
+
+class Range(Struct, gc=False):
+    low: Quantity | None = None
+    high: Quantity | None = None
+
+
+class Ratio(Struct, gc=False):
+    numerator: Quantity | None = None
+    denominator: Quantity | None = None
+
+
+class Period(Struct, gc=False):
+    start: str | None = None
+    end: str | None = None
+
+
+class Meta(Struct, gc=False):
+    versionId: str | None = None
+    lastUpdated: str | None = None
+
+
+class Extension(Struct, gc=False):
+    url: str | None = None
+    extension: list[Extension] | None = None
+    valueCoding: Coding | None = None
+    valueCodeableConcept: CodeableConcept | None = None
+    valueString: str | None = None
+    valueQuantity: Quantity | None = None
+    valueReference: Reference | None = None
+
+
+class Resource(Struct, gc=False, kw_only=True):
+    """What every resource has. The modifiers are kept raw: only their presence matters."""
+
+    resourceType: str | None = None
+    id: str | None = None
+    meta: Meta | None = None
+    implicitRules: Raw = NONE
+    modifierExtension: Raw = NONE
+
+
+class ReferenceRange(Struct, gc=False):
+    low: Quantity | None = None
+    high: Quantity | None = None
+    text: str | None = None
+
+
+class Value(Resource, gc=False, kw_only=True):
+    """The value[x] of an Observation or of one of its components (a component is no resource, but has id and modifiers).
+
+    Elements that repeat byte for byte from one result to the next stay raw and are decoded once (adapter.intake.memo).
+    """
+
+    code: Raw = NONE
+    valueQuantity: Raw = NONE
+    valueString: str | None = None
+    valueCodeableConcept: Raw = NONE
+    valueInteger: Raw = NONE
+    valueBoolean: bool | None = None
+    valueRange: Raw = NONE
+    valueRatio: Raw = NONE
+    dataAbsentReason: Raw = NONE
+    interpretation: Raw = NONE
+    referenceRange: Raw = NONE
+
+
+class Component(Value, gc=False):
+    pass
+
+
+class Observation(Value, gc=False):
+    status: str | None = None
+    category: Raw = NONE
+    subject: Raw = NONE
+    focus: Raw = NONE
+    effectiveDateTime: str | None = None
+    effectivePeriod: Period | None = None
+    effectiveInstant: str | None = None
+    issued: str | None = None
+    method: Raw = NONE
+    specimen: Raw = NONE
+    component: list[Component] | None = None
+    hasMember: Raw = NONE
+
+
+class Dosage(Struct, gc=False):
+    text: str | None = None
+    route: CodeableConcept | None = None
+    dose: Quantity | None = None
+    rateQuantity: Quantity | None = None
+    rateRatio: Ratio | None = None
+
+
+class Batch(Struct, gc=False):
+    lotNumber: str | None = None
+    expirationDate: str | None = None
+
+
+class Medication(Resource, gc=False):
+    code: CodeableConcept | None = None
+    form: CodeableConcept | None = None
+    batch: Batch | None = None
+
+
+class MedicationAdministration(Resource, gc=False):
+    contained: list[Raw] | None = None
+    status: str | None = None
+    statusReason: list[CodeableConcept] | None = None
+    medicationCodeableConcept: CodeableConcept | None = None
+    medicationReference: Reference | None = None
+    subject: Raw = NONE
+    supportingInformation: list[Reference] | None = None
+    effectiveDateTime: str | None = None
+    effectivePeriod: Period | None = None
+    reasonCode: list[CodeableConcept] | None = None
+    dosage: Dosage | None = None
+    extension: list[Extension] | None = None
+
+
+class Procedure(Resource, gc=False):
+    status: str | None = None
+    statusReason: CodeableConcept | None = None
+    code: CodeableConcept | None = None
+    subject: Raw = NONE
+    performedDateTime: str | None = None
+    performedPeriod: Period | None = None
+    bodySite: list[CodeableConcept] | None = None
+    reasonCode: list[CodeableConcept] | None = None
+    usedCode: list[CodeableConcept] | None = None
+    extension: list[Extension] | None = None
+
+
+class PatientLink(Struct, gc=False):
+    other: Reference | None = None
+    type: str | None = None
+
+
+class Patient(Resource, gc=False):
+    identifier: list[Identifier] | None = None
+    active: bool | None = None
+    gender: str | None = None
+    birthDate: str | None = None
+    deceasedBoolean: bool | None = None
+    deceasedDateTime: str | None = None
+    link: list[PatientLink] | None = None
+    extension: list[Extension] | None = None
+
+
+class Collection(Struct, gc=False):
+    collectedDateTime: str | None = None
+    collectedPeriod: Period | None = None
+
+
+class Specimen(Resource, gc=False):
+    status: str | None = None
+    type: CodeableConcept | None = None
+    subject: Raw = NONE
+    collection: Collection | None = None
+
+
+class BiologicallyDerivedProduct(Resource, gc=False):
+    identifier: list[Identifier] | None = None
+    productCode: CodeableConcept | None = None
+    status: str | None = None
+
+
+class Consent(Resource, gc=False):
+    status: str | None = None
+    patient: Raw = NONE
+    dateTime: str | None = None
+
+
+class ResearchSubject(Resource, gc=False):
+    identifier: list[Identifier] | None = None
+    status: str | None = None
+    period: Period | None = None
+    study: Reference | None = None
+    individual: Raw = NONE
+    assignedArm: str | None = None
+    actualArm: str | None = None
+
+
+class Head(Struct, gc=False):
+    """Only what tells a resource's type."""
+
+    resourceType: str | None = None
+
+
+class Attribution(Struct, gc=False):
+    """What ties a resource that could not be decoded to a patient; used for rejects, never for data."""
+
+    resourceType: str | None = None
+    id: str | None = None
+    subject: Reference | None = None
+    patient: Reference | None = None
+    individual: Reference | None = None
+
+
+HEAD = msgspec.json.Decoder(Head)
+ATTRIBUTION = msgspec.json.Decoder(Attribution)

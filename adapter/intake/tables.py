@@ -1,0 +1,134 @@
+"""The columns of the intake tables: what is kept of each resource type, and which FHIR element each column holds.
+
+A row is one fact: a resource, or one component of an Observation. The first columns are its provenance.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pyarrow as pa
+
+KEYED = pa.binary(16)
+TEXT = pa.string()
+DAY = pa.int32()  # days since 1970-01-01 at the site
+MICROS = pa.int64()  # microseconds since 1970-01-01T00:00 on the site's clock
+
+
+class Column(NamedTuple):
+    name: str
+    type: pa.DataType
+    fhir: str
+
+
+PROVENANCE = (
+    Column("pat", KEYED, "keyed id of the patient"),
+    Column("rid", KEYED, "keyed id of the resource"),
+    Column("sha", KEYED, "first 16 bytes of the SHA-256 of the resource's bytes"),
+    Column("updated", MICROS, "meta.lastUpdated, in UTC"),
+    Column("version", TEXT, "meta.versionId"),
+    Column("file", pa.int32(), "number of the input file"),
+    Column("line", pa.int64(), "line in that file, from 1"),
+    Column("status", TEXT, "status"),
+    Column("element", TEXT, "element inside the resource that the row stands for; empty for the resource itself"),
+    Column("notes", TEXT, "reason codes of elements that were left out, with their paths"),
+)
+
+
+def dated(prefix: str, fhir: str) -> tuple[Column, ...]:
+    """Return the three columns of one date: its SDTM text, its site day, its clock time (where it has one)."""
+    return (
+        Column(f"{prefix}dtc", TEXT, fhir),
+        Column(f"{prefix}day", DAY, fhir),
+        Column(f"{prefix}micros", MICROS, fhir),
+    )
+
+
+TABLES: dict[str, tuple[Column, ...]] = {
+    "Observation": (
+        *PROVENANCE,
+        Column("code", TEXT, "code.coding as system|code, one per line"),
+        Column("code_text", TEXT, "code.text, else the first coding's display"),
+        Column("category", TEXT, "category.coding.code"),
+        Column("kind", TEXT, "which value[x]: quantity, string, concept, integer, boolean, other, or empty"),
+        Column("value", TEXT, "value[x]"),
+        Column("value_code", TEXT, "valueCodeableConcept.coding as system|code"),
+        Column("comparator", TEXT, "valueQuantity.comparator"),
+        Column("unit_code", TEXT, "valueQuantity.code"),
+        Column("unit_system", TEXT, "valueQuantity.system"),
+        Column("unit_text", TEXT, "valueQuantity.unit"),
+        Column("absent", TEXT, "dataAbsentReason.coding.code"),
+        *dated("", "effective[x]"),
+        *dated("end_", "effectivePeriod.end"),
+        Column("interpretation", TEXT, "interpretation.coding.code"),
+        Column("low", TEXT, "referenceRange.low.value"),
+        Column("high", TEXT, "referenceRange.high.value"),
+        Column("low_unit", TEXT, "referenceRange.low.code, else .unit"),
+        Column("high_unit", TEXT, "referenceRange.high.code, else .unit"),
+        Column("range_text", TEXT, "referenceRange.text"),
+        Column("method", TEXT, "method.text, else its first display"),
+        Column("specimen", KEYED, "keyed id of specimen"),
+        Column("focus", pa.bool_(), "focus exists"),
+        Column("members", pa.bool_(), "hasMember or component exists"),
+    ),
+    "MedicationAdministration": (
+        *PROVENANCE,
+        Column("code", TEXT, "medication[x].coding as system|code"),
+        Column("code_text", TEXT, "medication[x].text, else the first coding's display"),
+        Column("form", TEXT, "Medication.form.text, else its first display"),
+        Column("lot", TEXT, "Medication.batch.lotNumber, else BiologicallyDerivedProduct.identifier"),
+        Column("expires", TEXT, "Medication.batch.expirationDate"),
+        *dated("", "effectiveDateTime or effectivePeriod.start"),
+        *dated("end_", "effectivePeriod.end"),
+        Column("dose", TEXT, "dosage.dose.value"),
+        Column("dose_unit", TEXT, "dosage.dose.code"),
+        Column("dose_unit_text", TEXT, "dosage.dose.unit"),
+        Column("rate", TEXT, "dosage.rateQuantity.value"),
+        Column("rate_unit", TEXT, "dosage.rateQuantity.code, else .unit"),
+        Column("dose_text", TEXT, "dosage.text"),
+        Column("route", TEXT, "dosage.route.coding as system|code"),
+        Column("route_text", TEXT, "dosage.route.text, else the first coding's display"),
+        Column("status_reason", TEXT, "statusReason.text, else the first coding's display"),
+        Column("indication", TEXT, "reasonCode.text, else the first coding's display"),
+    ),
+    "Procedure": (
+        *PROVENANCE,
+        Column("code", TEXT, "code.coding as system|code"),
+        Column("code_text", TEXT, "code.text, else the first coding's display"),
+        *dated("", "performedDateTime or performedPeriod.start"),
+        *dated("end_", "performedPeriod.end"),
+        Column("status_reason", TEXT, "statusReason.text, else the first coding's display"),
+        Column("indication", TEXT, "reasonCode.text, else the first coding's display"),
+        Column("dose", TEXT, "extension.valueQuantity.value"),
+        Column("dose_unit", TEXT, "extension.valueQuantity.code"),
+        Column("dose_unit_text", TEXT, "extension.valueQuantity.unit"),
+        Column("lot", TEXT, "used product, BiologicallyDerivedProduct.identifier"),
+    ),
+    "Patient": (
+        *PROVENANCE,
+        Column("gender", TEXT, "gender"),
+        *dated("birth_", "birthDate"),
+        Column("deceased", pa.bool_(), "deceasedBoolean, or true where deceasedDateTime is given"),
+        *dated("", "deceasedDateTime"),
+        Column("race", TEXT, "extension(us-core-race).ombCategory codes"),
+        Column("ethnicity", TEXT, "extension(us-core-ethnicity).ombCategory code"),
+        Column("replaced_by", KEYED, "link.where(type = 'replaced-by').other"),
+    ),
+    "Specimen": (
+        *PROVENANCE,
+        Column("code", TEXT, "type.coding as system|code"),
+        Column("code_text", TEXT, "type.text, else the first coding's display"),
+        *dated("", "collection.collected[x]"),
+    ),
+    "Consent": (*PROVENANCE, *dated("", "dateTime")),
+    "ResearchSubject": (
+        *PROVENANCE,
+        Column("arm", TEXT, "actualArm, else assignedArm"),
+        *dated("", "period.start"),
+        *dated("end_", "period.end"),
+    ),
+}
+
+
+def schema_of(resource_type: str) -> pa.Schema:
+    return pa.schema([(c.name, c.type) for c in TABLES[resource_type]])

@@ -1,0 +1,74 @@
+"""The closed list of reasons why something that came in was not used, or was used and needs a human.
+
+`drop`   counted only; says nothing is wrong with the resource (exit code 0)
+`reject` written to rejects.ndjson without content; the build ends with exit code 3
+`issue`  the record is used; a line in data-issues.csv asks a human to look
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+
+class Reason(NamedTuple):
+    kind: Literal["drop", "reject", "issue"]
+    meaning: str
+
+
+REASONS: dict[str, Reason] = {
+    # drops
+    "not-a-subject": Reason("drop", "the patient is in neither the enrolment log nor a ResearchSubject"),
+    "type-not-read": Reason("drop", "no domain reads this resource type"),
+    "duplicate-copy": Reason("drop", "an identical copy of a resource that was read already"),
+    "superseded-version": Reason("drop", "a newer version of the same resource exists"),
+    "status-entered-in-error": Reason("drop", "the hospital withdrew the record"),
+    "status-cancelled": Reason("drop", "the event or test was cancelled"),
+    "status-unknown": Reason("drop", "the hospital does not know whether the event took place"),
+    "status-not-final": Reason("drop", "preliminary or registered result, which the trial does not allow"),
+    "status-planned": Reason("drop", "the event has not begun (preparation, on hold without a dose given)"),
+    "not-done": Reason("drop", "the event did not take place, and its domain records given events only"),
+    "about-somebody-else": Reason("drop", "the Observation has a focus: it is about a donor, a lot or a relative"),
+    "after-data-cut": Reason("drop", "dated after the data cut"),
+    "after-withdrawal": Reason("drop", "dated after the subject withdrew consent"),
+    "unmapped-code": Reason("drop", "no code map knows the code; listed in unmapped.csv"),
+    "domain-not-built": Reason("drop", "the code belongs to a domain that this version does not produce"),
+    "panel-without-value": Reason("drop", "a panel that only groups other results"),
+    "no-result": Reason("drop", "the result is absent and no reason is given"),
+    "look-up-unused": Reason("drop", "a look-up resource that no used record refers to"),
+    "not-needed": Reason("drop", "read, but nothing in this trial's datasets comes from it"),
+    # rejects
+    "json-broken": Reason("reject", "the line is not a JSON object"),
+    "element-wrong-type": Reason("reject", "an element has another JSON type than FHIR gives it"),
+    "no-resource-type": Reason("reject", "the object has no resourceType"),
+    "no-id": Reason("reject", "the resource has no id, so it cannot be followed through versions"),
+    "no-subject": Reason("reject", "the resource names no patient"),
+    "no-status": Reason("reject", "the status is missing or is no FHIR status"),
+    "held-back-modifier": Reason("reject", "modifierExtension or implicitRules may change the meaning"),
+    "two-values": Reason("reject", "more than one value[x] is filled"),
+    "decimal-malformed": Reason("reject", "a Quantity value is not a FHIR decimal"),
+    "no-code": Reason("reject", "neither a coding nor a text says what the record is about"),
+    "unit-unknown": Reason("reject", "the unit is in no unit table"),
+    "unit-missing": Reason("reject", "a numeric result without a unit where the test needs one"),
+    "unit-not-convertible": Reason("reject", "the unit cannot be converted to the test's standard unit"),
+    # issues
+    "date-malformed": Reason("issue", "a date is not a FHIR date; it was left empty"),
+    "date-in-future": Reason("issue", "dated more than a day after the resource was last updated"),
+    "date-from-issued": Reason("issue", "only `issued` dates the result; the collection time is unknown"),
+    "end-before-start": Reason("issue", "the end is before the start"),
+    "end-after-cut": Reason("issue", "the end lies after the data cut and was left empty"),
+    "dose-weight-missing": Reason("issue", "a total dose cannot be given per kg: no weight on or before the day"),
+    "stopped-without-dose": Reason("issue", "stopped, with neither dose, rate nor period: recorded as not given"),
+    "decimal-dropped": Reason("issue", "a secondary number (dose, range limit) is no FHIR decimal; left empty"),
+    "version-tie": Reason("issue", "two versions cannot be ordered by lastUpdated or versionId and differ"),
+    "death-date-unknown": Reason("issue", "the patient is dead; the date is not known"),
+    "age-unknown": Reason("issue", "age at consent cannot be computed from the dates given"),
+    "no-patient-resource": Reason("issue", "the subject is in the log, but no Patient resource came in"),
+    "actual-arm-differs": Reason("issue", "the treatment given is not that of the randomised arm"),
+    "not-in-codelist": Reason("issue", "the value is no term of a codelist that cannot be extended"),
+    "non-ascii": Reason("issue", "the value is not ASCII"),
+    "index-transplant-missing": Reason("issue", "no graft infusion on or before randomisation"),
+}
+
+
+def kind_of(code: str) -> str:
+    return REASONS[code].kind

@@ -1,0 +1,123 @@
+"""Input folders and files on disk, and the lines of a byte range of one of them.
+
+NDJSON is split on byte 0x0A only (U+2028 and U+0085 live inside JSON strings). A range owns the lines that *start* in
+it, so every line belongs to exactly one range, however the file is cut and however long a line is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from adapter.errors import InputError
+
+NDJSON_SUFFIXES = (".ndjson", ".jsonl")
+RANGE_BYTES = 24 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """One file to read. `number` is its place in the sorted list of labels: the file id of trace and rejects."""
+
+    number: int
+    label: str
+    path: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the INPUT arguments hold: files to read, and files of carriers that are not read (label, reason)."""
+
+    files: tuple[InputFile, ...]
+    passed_over: tuple[tuple[str, str], ...]
+
+
+def find_files(inputs: Sequence[str | os.PathLike[str]]) -> Found:
+    """Return the files of all INPUT arguments, sorted by label, so that the order of arguments changes nothing.
+
+    Raises InputError for a path that does not exist or cannot be listed, and where there is no file to read at all.
+    """
+    seen: dict[str, Path] = {}
+    passed: list[tuple[str, str]] = []
+    for given in inputs:
+        root = Path(given)
+        for path in _walk(root):
+            label = path.name if path == root else f"{root.resolve().name}/{path.relative_to(root).as_posix()}"
+            if path.suffix.lower() not in NDJSON_SUFFIXES:
+                passed.append((label, "not NDJSON"))
+                continue
+            if label in seen and seen[label].resolve() != path.resolve():
+                raise InputError(f"two inputs are both named {label}: {seen[label]} and {path}; rename one folder")
+            seen[label] = path
+    files = []
+    for number, (label, path) in enumerate(sorted(seen.items())):
+        try:
+            size = path.stat().st_size
+            with open(path, "rb"):
+                pass
+        except OSError as e:
+            raise InputError(f"cannot read {path}: {e.strerror}") from e
+        files.append(InputFile(number, label, str(path.resolve()), size))
+    if not files:
+        looked = ", ".join(str(p) for p in inputs) or "nothing"
+        raise InputError(
+            f"no FHIR input found in {looked}: expected files ending in {' or '.join(NDJSON_SUFFIXES)}"
+            + (f"; passed over {len(passed)} other files, the first is {passed[0][0]}" if passed else "")
+        )
+    return Found(tuple(files), tuple(sorted(passed)))
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    if not root.exists():
+        raise InputError(f"input {root} does not exist")
+    if root.is_file():
+        yield root
+        return
+
+    def refuse(e: OSError) -> None:
+        raise InputError(f"cannot list {e.filename}: {e.strerror}")
+
+    for folder, folders, names in os.walk(root, onerror=refuse):
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        for name in sorted(names):
+            if not name.startswith("."):
+                yield Path(folder) / name
+
+
+def byte_ranges(size: int, step: int = RANGE_BYTES) -> list[tuple[int, int]]:
+    """Return the half-open ranges that cut `size` bytes into pieces of `step`."""
+    return [(a, min(a + step, size)) for a in range(0, size, step)]
+
+
+def read_range(path: str, start: int, stop: int) -> tuple[int, bytes]:
+    """Return (offset of the first line, bytes of all lines that start in [start, stop)), the last one whole."""
+    with open(path, "rb", buffering=1 << 20) as f:
+        first = start
+        if start:
+            f.seek(start - 1)
+            first = start - 1 + len(f.readline())
+        if first >= stop:
+            return first, b""
+        f.seek(first)
+        data = f.read(stop - first)
+        if not data.endswith(b"\n"):
+            data += f.readline()
+        return first, data
+
+
+def split_lines(data: bytes) -> list[bytes]:
+    """Return the lines without their 0x0A (a CR before it is JSON white space and stays)."""
+    lines = data.split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    return lines
+
+
+def sha256_of(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 of a file in hex, read in pieces."""
+    with open(path, "rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()

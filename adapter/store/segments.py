@@ -1,0 +1,102 @@
+"""Segments: one Parquet file per resource type, bucket range and intake run, with one row group per bucket.
+
+While an intake run is under way, each task leaves its rows in a spill (Arrow IPC, one record batch per bucket). Sealing
+merges the spills of all tasks bucket by bucket into the segment, so that a reader of one bucket reads one row group,
+however many input files there were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from adapter.errors import StoreError
+from adapter.files import whole_file
+from adapter.intake.tables import schema_of
+from adapter.sources.files import sha256_of
+
+
+@dataclass(frozen=True, slots=True)
+class Spill:
+    """What one intake task left of one resource type: file and (bucket, rows) of its record batches, in order."""
+
+    resource_type: str
+    path: str
+    groups: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A sealed segment. `buckets` are the buckets of its row groups, in order."""
+
+    resource_type: str
+    name: str
+    sha256: str
+    rows: int
+    buckets: tuple[int, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Segment:
+        return cls(**{**value, "buckets": tuple(value["buckets"])})
+
+
+def write_spill(path: Path, resource_type: str, table: pa.Table, groups: Sequence[tuple[int, int]]) -> Spill:
+    with pa.OSFile(str(path), "wb") as f, pa.ipc.new_file(f, table.schema) as writer:
+        start = 0
+        for _, rows in groups:
+            writer.write_table(table.slice(start, rows).combine_chunks())
+            start += rows
+    return Spill(resource_type, str(path), tuple(groups))
+
+
+def seal(spills: Iterable[Spill], buckets: Iterable[int], path: Path) -> Segment | None:
+    """Merge the given buckets of all spills into the segment at `path`; None where they hold no row.
+
+    Rows keep the order of the spills inside a bucket; readers order by content, never by position.
+    """
+    opened = [(s, pa.ipc.open_file(pa.memory_map(s.path))) for s in spills]
+    if not opened:
+        return None
+    kind = opened[0][0].resource_type
+    schema = schema_of(kind)
+    where = {(b, i): n for i, (s, _) in enumerate(opened) for n, (b, _) in enumerate(s.groups)}
+    rows, written = 0, []
+    with whole_file(path) as f:
+        with pq.ParquetWriter(f, schema, compression="zstd", compression_level=1, write_statistics=False) as writer:
+            for b in buckets:
+                batches = [r.get_batch(where[b, i]) for i, (_, r) in enumerate(opened) if (b, i) in where]
+                if not batches:
+                    continue
+                table = pa.Table.from_batches(batches, schema)
+                writer.write_table(table, row_group_size=max(1, table.num_rows))
+                rows += table.num_rows
+                written.append(b)
+    if not rows:
+        path.unlink()
+        return None
+    return Segment(kind, path.name, sha256_of(path), rows, tuple(written))
+
+
+def read_buckets(folder: Path, segments: Iterable[Segment], buckets: set[int], columns: list[str] | None) -> pa.Table | None:
+    """Return the rows of some buckets from all segments of one resource type; None where there are none.
+
+    Raises StoreError where a segment that a commit lists is missing or damaged.
+    """
+    found = []
+    for s in segments:
+        wanted = [i for i, b in enumerate(s.buckets) if b in buckets]
+        if wanted:
+            try:
+                with pq.ParquetFile(folder / s.name, memory_map=False, pre_buffer=False) as f:
+                    found.append(f.read_row_groups(wanted, columns=columns, use_threads=False))
+            except (OSError, pa.ArrowInvalid) as e:
+                raise StoreError(f"segment {s.name} of the store {folder.parent} cannot be read: {e}") from e
+    return pa.concat_tables(found) if found else None

@@ -1,0 +1,266 @@
+"""Units and standard results: what a source unit means, exact factors between units, and --STRESC by exact arithmetic.
+
+`units.csv` says which source spelling is which UCUM code and CDISC UNIT (C71620) value; `factors.csv` holds exact
+factors to one base unit per dimension. Look-up is case-sensitive: `g/L` is grams, `G/L` is 10^9/L (sdtm-conventions,
+LB). Conversion works on decimal text and fractions, never on floats, once per distinct input.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from adapter.codes import UCUM, CodeTable, canonical_system, load_codes
+from adapter.errors import InputError
+from adapter.intake.decimals import decimal_text, plain, shifted
+
+NOT_CONVERTIBLE = "unit-not-convertible"
+UNIT_MISSING = "unit-missing"
+NOT_NUMERIC = "result-not-numeric"
+NO_DECIMALS = "decimals-not-declared"
+
+
+class Unit(NamedTuple):
+    """A resolved unit: its UCUM code, and its CDISC UNIT submission value (empty if CDISC has none)."""
+
+    ucum: str
+    ct: str
+
+
+class Conversion(NamedTuple):
+    """standard = (value + offset) × factor."""
+
+    factor: Fraction
+    offset: Fraction = Fraction(0)
+
+
+class _ToBase(NamedTuple):
+    base: str
+    factor: Fraction
+    offset: Fraction
+
+
+# Dimensions that only the analyte can link: base units of amount, mass and charge, per litre and alone.
+_MOLAR_BASES = {"mol/L": "g/L", "mol": "g", "mol/kg": "g/kg"}
+_CHARGE_BASES = {"eq/L": "mol/L", "eq": "mol"}
+
+_SUPERSCRIPT = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+
+
+def look_alike(text: str) -> str:
+    """Return the folded spelling under which look-alikes meet: `×10⁹/L`, `x10^9 / l`, `10E9/L` → `10*9/L`.
+
+    Case is kept, except that litre may be written l after a prefix or a slash.
+    """
+    text = text.translate({c: c - 0xFEE0 for c in range(0xFF01, 0xFF5F)})
+    text = "".join(text.split()).replace("µ", "u").replace("μ", "u").replace("㎕", "uL").replace("℃", "Cel")
+    text = re.sub(r"(10)([⁻⁰¹²³⁴-⁹]+)", lambda m: f"10*{m[2].translate(_SUPERSCRIPT)}", text)
+    text = text.replace("²", "2").replace("³", "3").replace("·", ".")
+    text = re.sub(r"^[xX×*](?=10)", "", text)
+    text = re.sub(r"(?<![0-9])10(?:\*\*|\^|[eE])\+?(?=-?[0-9])", "10*", text)
+    return re.sub(r"(^|/)([munpfdc]?)l(?![A-Za-z])", r"\1\2L", text)
+
+
+class UnitTable:
+    """Units and factors of units.csv and factors.csv. Immutable after construction."""
+
+    def __init__(self, units: CodeTable, factors: CodeTable) -> None:
+        """Raise InputError when two rows contradict each other or a factor is not a positive decimal fraction."""
+        self._exact: dict[str, Unit] = {}
+        self._folded: dict[str, Unit] = {}
+        self._ucum: dict[str, Unit] = {}
+        for row in units:
+            unit = Unit(row["ucum"], row["ct"])
+            first = self._ucum.setdefault(unit.ucum, unit)
+            if first.ct != unit.ct:
+                raise InputError(f"units.csv: {unit.ucum!r} has CT units {first.ct!r} and {unit.ct!r}, expected one")
+            self._exact[row["spelling"]] = unit
+        for spelling, unit in (*self._exact.items(), *self._ucum.items()):
+            folded = look_alike(spelling)
+            if self._folded.setdefault(folded, unit) != unit:
+                other = self._folded[folded].ucum
+                raise InputError(f"units.csv: {spelling!r} is {unit.ucum!r}, but reads like a spelling of {other!r}")
+        self._to_base: dict[str, _ToBase] = {}
+        for row in factors:
+            factor = _fraction(row, "factor_numerator") / _fraction(row, "factor_denominator")
+            offset = _fraction(row, "offset") if row.get("offset") else Fraction(0)
+            self._to_base[row["from_ucum"]] = _ToBase(row["to_ucum"], factor, offset)
+            if row["to_ucum"] in self._to_base and self._to_base[row["to_ucum"]].base != row["to_ucum"]:
+                raise InputError(f"factors.csv: {row['to_ucum']!r} is a base unit and is converted itself")
+
+    @classmethod
+    def load(cls, *folders: Traversable | Path) -> UnitTable:
+        """Return the table merged from the units.csv and factors.csv of these folders, later ones winning."""
+        return cls(
+            load_codes("units", *folders, key=("spelling",)),
+            load_codes("factors", *folders, key=("from_ucum", "to_ucum")),
+        )
+
+    def resolve(self, code: str | None, system: str | None = None, unit_text: str | None = None) -> Unit | None:
+        """Return the unit of a Quantity (FHIR Quantity.code, .system, .unit), or None if nothing is recognised.
+
+        Ladder: the code, if its system is UCUM or not given; then the text; each first exactly as spelled, then as a
+        look-alike. A code of another system is not read. Code and text both known but different: the code wins.
+        """
+        if code and system and canonical_system(system) != UCUM:
+            code = None
+        for text in filter(None, (code and code.strip(), unit_text and unit_text.strip())):
+            found = self._exact.get(text) or self._ucum.get(text) or self._folded.get(look_alike(text))
+            if found is not None:
+                return found
+        return None
+
+    def unit(self, ucum: str) -> Unit | None:
+        """Return the unit of a UCUM code, or None."""
+        return self._ucum.get(ucum)
+
+    def factor(self, from_ucum: str, to_ucum: str) -> Fraction | None:
+        """Return the exact factor from one unit to another of the same dimension, None if there is none.
+
+        None too for scales with an offset (Fahrenheit): use `conversion`.
+        """
+        found = self.conversion(from_ucum, to_ucum)
+        return found.factor if found is not None and found.offset == 0 else None
+
+    def conversion(
+        self, from_ucum: str, to_ucum: str, molar_mass: str | None = None, charge: str | None = None
+    ) -> Conversion | None:
+        """Return the exact conversion, or None. molar_mass (g/mol) links mol and g, charge links eq and mol."""
+        if from_ucum == to_ucum:
+            return Conversion(Fraction(1))
+        source, target = self._base(from_ucum), self._base(to_ucum)
+        if source.offset and target.offset:
+            return None
+        link = _link(source.base, target.base, molar_mass, charge)
+        if link is None:
+            return None
+        if target.offset:  # out of a base scale into one with an offset: x/f - o = (x - o·f)/f
+            return Conversion(source.factor * link / target.factor, -target.offset * target.factor / source.factor)
+        return Conversion(source.factor * link / target.factor, source.offset)
+
+    def _base(self, ucum: str) -> _ToBase:
+        return self._to_base.get(ucum) or _ToBase(ucum, Fraction(1), Fraction(0))
+
+    def standard_results(
+        self,
+        value: Sequence[str | None] | pd.Series[Any],
+        ucum: Sequence[str | None] | pd.Series[Any],
+        standard_ucum: Sequence[str | None] | pd.Series[Any],
+        decimals: Sequence[Any] | pd.Series[Any],
+        molar_mass: Sequence[str | None] | pd.Series[Any] | None = None,
+        charge: Sequence[str | None] | pd.Series[Any] | None = None,
+        comparator: Sequence[str | None] | pd.Series[Any] | None = None,
+    ) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.object_]]:
+        """Return --STRESC texts and reason codes, arrays of equal length with None where there is nothing to say.
+
+        value: decimal text as received, missing, or with its comparator in front. ucum: the *resolved* source unit.
+        A record without a standard unit (ratios, texts) keeps its number. Reasons: result-not-numeric, unit-missing,
+        unit-not-convertible, decimals-not-declared. Each distinct combination is worked out once.
+        """
+        size = len(value)
+        columns = [value, ucum, standard_ucum, decimals, molar_mass, charge, comparator]
+        key: npt.NDArray[np.int64] = np.zeros(size, dtype=np.int64)
+        for column in columns:
+            if column is None:
+                continue
+            codes, unique = pd.factorize(pd.array(list(column), dtype=object))
+            # Renumber after each column, so that the product never overflows.
+            key = np.unique(key * (len(unique) + 1) + codes + 1, return_inverse=True)[1]
+        _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
+        lists = [None if c is None else list(c) for c in columns]
+        made = [self.standard_result(*(None if c is None else _text(c[i]) for c in lists)) for i in first]
+        table = np.empty((len(made) + 1, 2), dtype=object)
+        table[:-1] = made or np.empty((0, 2), dtype=object)
+        return table[inverse, 0], table[inverse, 1]
+
+    def standard_result(
+        self,
+        value: str | None,
+        ucum: str | None,
+        standard_ucum: str | None,
+        decimals: str | None,
+        molar_mass: str | None = None,
+        charge: str | None = None,
+        comparator: str | None = None,
+    ) -> tuple[str | None, str | None]:
+        """Return (--STRESC, None), (None, reason), or (None, None) for a missing value; see `standard_results`."""
+        if value is None:
+            return None, None
+        sign = re.match(r"[<>]=?", value)
+        if sign:
+            comparator, value = comparator or sign[0], value[sign.end() :].strip()
+        if decimal_text(value) is None:
+            return None, NOT_NUMERIC
+        front = comparator or ""
+        if not standard_ucum or ucum == standard_ucum:
+            return front + plain(value), None
+        if not ucum:
+            return None, UNIT_MISSING
+        found = self.conversion(ucum, standard_ucum, molar_mass, charge)
+        if found is None:
+            return None, NOT_CONVERTIBLE
+        power = _power_of_ten(found.factor)
+        if found.offset == 0 and power is not None:
+            return front + shifted(value, power), None
+        if decimals is None or not decimals.isdecimal():
+            return None, NO_DECIMALS
+        return front + rounded((Fraction(value) + found.offset) * found.factor, int(decimals)), None
+
+
+def rounded(value: Fraction, decimals: int) -> str:
+    """Return a fraction as decimal text with this many decimals, halves rounded away from zero; never `-0`."""
+    scaled = abs(value) * 10**decimals
+    units = (2 * scaled.numerator + scaled.denominator) // (2 * scaled.denominator)
+    digits = str(units).rjust(decimals + 1, "0")
+    text = digits[: len(digits) - decimals] + ("." + digits[len(digits) - decimals :] if decimals else "")
+    return "-" + text if value < 0 and units else text
+
+
+def _power_of_ten(factor: Fraction) -> int | None:
+    large = max(factor.numerator, factor.denominator)
+    if min(factor.numerator, factor.denominator) != 1:
+        return None
+    zeros = len(str(large)) - 1
+    if large != 10**zeros:
+        return None
+    return zeros if factor >= 1 else -zeros
+
+
+def _link(source: str, target: str, molar_mass: str | None, charge: str | None) -> Fraction | None:
+    """Return the factor between two base units: 1, or over the analyte's charge and molar mass, or None."""
+    if source == target:
+        return Fraction(1)
+    for one, other, factor in ((source, target, 1), (target, source, -1)):
+        link = Fraction(1)
+        if one in _CHARGE_BASES and charge:
+            one, link = _CHARGE_BASES[one], link / Fraction(charge)
+        if one != other and one in _MOLAR_BASES and molar_mass:
+            one, link = _MOLAR_BASES[one], link * Fraction(molar_mass)
+        if one == other:
+            return link**factor
+    return None
+
+
+def _fraction(row: Any, column: str) -> Fraction:
+    where = f"factors.csv: {row['from_ucum']} to {row['to_ucum']}, {column}"
+    if decimal_text(row[column]) is None:
+        raise InputError(f"{where}: found {row[column]!r}, expected a decimal")
+    number = Fraction(row[column])
+    if number <= 0 and column != "offset":
+        raise InputError(f"{where}: found {row[column]!r}, expected a positive decimal")
+    return number
+
+
+def _text(value: Any) -> str | None:
+    if value is None or value is pd.NA or value != value or value == "":
+        return None
+    return str(int(value)) if isinstance(value, int | float | np.integer | np.floating) else str(value)
