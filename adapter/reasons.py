@@ -65,6 +65,8 @@ REASONS: dict[str, Reason] = {
     "no-patient-resource": Reason("issue", "the subject is in the log, but no Patient resource came in"),
     "actual-arm-differs": Reason("issue", "the treatment given is not that of the randomised arm"),
     "not-in-codelist": Reason("issue", "the value is no term of a codelist that cannot be extended"),
+    "duplicate-key": Reason("issue", "another record has the same keys"),
+    "product-unknown": Reason("issue", "the record names no drug that any map knows; kept with its reported name"),
     "non-ascii": Reason("issue", "the value is not ASCII"),
     "index-transplant-missing": Reason("issue", "no graft infusion on or before randomisation"),
 }

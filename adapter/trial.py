@@ -55,14 +55,14 @@ class Definition(Part):
     growth_factors: dict[Id, models.GrowthFactor] = about("Dose ranges of supporting drugs (§1)", {})
     step_rules: dict[Id, models.StepRule] = about("Drugs stepped by a daily count (§1)", {})
     reference_dates: models.ReferenceDates = about("Reference dates (§2)")
-    transplant: models.Transplant = about("Transplants (§2)")
+    transplant: models.Transplant | None = about("Transplants (§2)", None)
     daily_value: rules.DailyValue = about("The daily value (§3)")
     analytes: dict[Id, rules.Analyte] = about("Analytes (§3)")
     criteria: dict[Id, rules.Criterion] = about("PARAMCD stem → sustained run (§4)")
     presets: dict[Id, rules.Preset] = about("Named changes to the criteria (§4)", {})
     windows: dict[Id, rules.Window] = about("Where the search for a run begins (§4)")
     response: rules.Response = about("Response at the horizon (§5)")
-    after_transplant: rules.AfterTransplant = about("Response after transplant (§5)")
+    after_transplant: rules.AfterTransplant | None = about("Response after transplant (§5)", None)
     populations: dict[Code8, rules.Population] = about("Population flags (§5)")
     analysis: rules.Analysis = about("Primary analysis (§5)")
     sensitivity: dict[Id, rules.Sensitivity] = about("Sensitivity analyses (§4, §5)", {})
@@ -73,7 +73,7 @@ class Definition(Part):
     safety: events.Safety = about("Safety rules (§7)")
     eligibility: events.Eligibility = about("Limits of the eligibility criteria (§8)")
     deviations: dict[Id, events.Deviation] = about("Protocol deviations looked for (§8)", {})
-    pgf_phase: events.PgfPhase = about("The phase of daily counts (§9)")
+    daily_phase: events.DailyPhase | None = about("The phase in which counts are due daily (§9)", None)
     analysis_visits: events.AnalysisVisits = about("Analysis visits (§9)")
     lot_reaction: models.LotReaction | None = about("Mixed lymphocyte reaction of product lots (§11)", None)
 
@@ -109,7 +109,7 @@ class Trial(Definition):
 
     def by_key(self, table: str) -> dict[str, Any]:
         """Return the rows of a CSV table (its name in the Trial) by their key, in file order."""
-        return {row.name: row for row in getattr(self, table)}
+        return {row.row_id: row for row in getattr(self, table)}
 
     def criteria_of(self, preset: str | None = None) -> dict[str, rules.Criterion]:
         """Return the criteria as they are, or as the named preset changes them."""
@@ -123,6 +123,16 @@ class Trial(Definition):
             for name, c in self.criteria.items()
         }
 
+    def fill(self, text: str, run: Mapping[str, str]) -> str:
+        """Return a ts.csv text with its sources filled in: `@name` stands alone, `{name}` inside a text.
+
+        run: what the data say, keyed by the names of RUN_SOURCES; every other name is a setting.
+        """
+        for source in tables.sources(text):
+            value = run[source] if source in tables.RUN_SOURCES else str(self.setting(source))
+            text = value if text.startswith("@") else text.replace(f"{{{source}}}", value)
+        return text
+
     def analysis_visit_targets(self) -> dict[str, tables.Visit]:
         """Return AVISIT → the planned visit whose day is its target."""
         return {v.AVISIT: v for v in self.visits if v.AVISIT}
@@ -134,7 +144,7 @@ def _children(value: Any) -> Mapping[str, Any]:
     if isinstance(value, Mapping):
         return value
     if isinstance(value, tuple) and value and isinstance(value[0], Part) and value[0].key:
-        return {row.name: row for row in value}
+        return {row.row_id: row for row in value}
     return {}
 
 
@@ -208,9 +218,11 @@ def _read_table(path: Path, row_model: type[Part]) -> tuple[Part, ...]:
             raise TrialError(f"{path} record {number}: {len(cells)} cells found, {len(heading)} columns expected")
         given = {c: v.strip() for c, v in zip(heading, cells, strict=True) if v.strip()}
         row = _valid(row_model, given, path, f"record {number}")
-        if row.name in first:
-            raise TrialError(f"{path} record {number}: {row.key} {row.name!r} is already in record {first[row.name]}")
-        first[row.name] = number
+        if row.row_id in first:
+            raise TrialError(
+                f"{path} record {number}: {row.key} {row.row_id!r} is already in record {first[row.row_id]}"
+            )
+        first[row.row_id] = number
         rows.append(row)
     return tuple(rows)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from adapter.errors import TrialError, unknown
-from adapter.trial_tables import RUN_SOURCES
+from adapter.trial_tables import RUN_SOURCES, sources
 
 if TYPE_CHECKING:
     from adapter.trial import Trial
@@ -25,8 +25,8 @@ def _missing(where: str, what: str, found: Iterable[str | None], known: Iterable
 
 def check_trial(trial: Trial) -> list[str]:
     """Return every contradiction inside the definition, each as 'FILE KEY: found, expected'."""
-    parts = (_study, _arms, _criteria, _response, _analysis, _time_to_event, _tables, _names)
-    return [f"{text}" for part in parts for text in part(trial)]
+    parts = (_study, _arms, _criteria, _origins, _response, _analysis, _time_to_event, _tables, _names)
+    return [text for part in parts for text in part(trial)]
 
 
 def _study(t: Trial) -> Iterator[str]:
@@ -85,18 +85,32 @@ def _criteria(t: Trial) -> Iterator[str]:
             yield f"trial.toml analytes.{name}.plausible_low: found {analyte.plausible_low}, not below plausible_high"
     for preset, change in t.presets.items():
         yield from _missing(f"trial.toml presets.{preset}.criteria", "criterion", change.criteria, t.criteria)
-    for preset in (None, *t.presets):
-        for name, c in t.criteria_of(preset).items():
-            where = f"trial.toml criteria.{name}" if preset is None else f"trial.toml presets.{preset}.criteria.{name}"
+    for kind in (None, *t.presets):
+        for name, c in t.criteria_of(kind).items():
+            where = f"trial.toml criteria.{name}" if kind is None else f"trial.toml presets.{kind}.criteria.{name}"
             yield from _missing(f"{where}.analyte", "analyte", [c.analyte], t.analytes)
             yield from _missing(f"{where}.breaker", "medication", [c.breaker], t.medications)
             if (c.missing_day == "bridge") != (c.bridge > 0):
-                yield f"{where}.bridge: found {c.bridge} with missing_day {c.missing_day!r}; 'bridge' needs 1 or more, "
-                yield f"{where}.missing_day: 'break' needs bridge 0"
+                wanted = "1 or more" if c.missing_day == "bridge" else "0"
+                yield f"{where}.bridge: found {c.bridge}, expected {wanted} with missing_day {c.missing_day!r}"
             if c.analyte in t.analytes and c.unit != t.analytes[c.analyte].unit:
                 yield f"{where}.unit: found {c.unit!r}, expected {t.analytes[c.analyte].unit!r}, as of {c.analyte}"
-            if (c.count == "measurements") != (c.max_gap_days is not None):
-                yield f"{where}.max_gap_days: found {c.max_gap_days}; needed where count is 'measurements', and only there"
+            if c.count == "measurements" and c.max_gap_days is None:
+                yield f"{where}.max_gap_days: nothing found; needed where count is 'measurements'"
+
+
+def _origins(t: Trial) -> Iterator[str]:
+    if t.transplant is not None:
+        return
+    used: dict[str, str] = {f"windows.{k}": w.origin for k, w in t.windows.items()}
+    used |= {f"time_to_event.{k}": p.origin for k, p in t.time_to_event.items()}
+    used |= {f"elements.{k}": e.starts for k, e in t.elements.items()}
+    for name, origin in used.items():
+        if origin == "transplant":
+            yield f"trial.toml {name}: counts from the transplant, but there is no [transplant]"
+    for visit in t.visits:
+        if visit.anchor == "transplant":
+            yield f"visits.csv {visit.VISITNUM} anchor: counts from the transplant, but there is no [transplant]"
 
 
 def _response(t: Trial) -> Iterator[str]:
@@ -125,8 +139,9 @@ def _response(t: Trial) -> Iterator[str]:
     for one, other in ((a, b) for i, a in enumerate(r.values) for b in list(r.values)[:i]):
         if r.values[one] == r.values[other] and any({one, other} <= _words(t, c) for c in r.parameters):
             yield f"trial.toml response.values: {one} and {other} have the same AVAL in one parameter"
-    yield from _missing("trial.toml after_transplant.window", "window", [after.window], t.windows)
-    for code, a in after.parameters.items():
+    if after is not None:
+        yield from _missing("trial.toml after_transplant.window", "window", [after.window], t.windows)
+    for code, a in after.parameters.items() if after else ():
         yield from _missing(f"trial.toml after_transplant.parameters.{code}", "criterion", [a.criterion], t.criteria)
 
 
@@ -140,12 +155,14 @@ def _analysis(t: Trial) -> Iterator[str]:
     yield from _missing("trial.toml analysis.population", "population", [a.population], t.populations)
     yield from _missing("trial.toml analysis.primary", "parameter", a.primary, known)
     yield from _missing("trial.toml analysis.secondary", "parameter", [s.partition("=")[0] for s in a.secondary], known)
-    yield from _missing("trial.toml pgf_phase.criteria", "criterion", t.pgf_phase.criteria, t.criteria)
-    yield from _missing("trial.toml pgf_phase.analytes", "analyte", t.pgf_phase.analytes, t.analytes)
-    yield from _missing("trial.toml pgf_phase.entry_column", "log column", [t.pgf_phase.entry_column], t.log.columns)
+    if (daily := t.daily_phase) is not None:
+        yield from _missing("trial.toml daily_phase.criteria", "criterion", daily.criteria, t.criteria)
+        yield from _missing("trial.toml daily_phase.analytes", "analyte", daily.analytes, t.analytes)
+        yield from _missing("trial.toml daily_phase.entry_column", "log column", [daily.entry_column], t.log.columns)
     yield from _missing("trial.toml analysis_visits", "analyte", t.analysis_visits.daily_analytes, t.analytes)
     yield from _missing("trial.toml safety", "medication", t.safety.reaction_medications, t.medications)
-    parameters = {*known, *t.time_to_event, *t.after_transplant.parameters}
+    after = t.after_transplant.parameters if t.after_transplant else {}
+    parameters = {*known, *t.time_to_event, *after}
     for name, s in t.sensitivity.items():
         where = f"trial.toml sensitivity.{name}"
         yield from _missing(f"{where}.preset", "preset", [s.preset], t.presets)
@@ -197,10 +214,11 @@ def _tables(t: Trial) -> Iterator[str]:
         if not ts.TSVAL and not ts.TSVALNF:
             yield f"{where}: expected TSVAL or TSVALNF, found neither"
         for column, value in (("TSVAL", ts.TSVAL), ("TSVCDVER", ts.TSVCDVER)):
-            if value.startswith("@run."):
-                yield from _missing(f"{where} {column}", "source", [value[1:]], RUN_SOURCES)
-            elif value.startswith("@"):
-                yield from _setting(t, f"{where} {column}", value[1:])
+            for source in sources(value):
+                if source.startswith("run."):
+                    yield from _missing(f"{where} {column}", "source", [source], RUN_SOURCES)
+                else:
+                    yield from _setting(t, f"{where} {column}", source)
     for d in t.decisions:
         for name in d.settings:
             yield from _setting(t, f"decisions.csv {d.number} settings", name)
@@ -215,13 +233,13 @@ def _setting(t: Trial, where: str, name: str) -> Iterator[str]:
 
 def _names(t: Trial) -> Iterator[str]:
     seen: dict[str, str] = {}
-    groups = {
+    groups: dict[str, Iterable[str]] = {
         "response.parameters": t.response.parameters,
         "response.overall": t.response.overall,
         "response.sensitivity": t.response.sensitivity,
-        "after_transplant.parameters": t.after_transplant.parameters,
+        "after_transplant.parameters": t.after_transplant.parameters if t.after_transplant else (),
         "time_to_event": t.time_to_event,
-        **{f"sensitivity.{k}.parameters": dict.fromkeys(s.parameters.values()) for k, s in t.sensitivity.items()},
+        **{f"sensitivity.{k}.parameters": set(s.parameters.values()) for k, s in t.sensitivity.items()},
     }
     for group, codes in groups.items():
         for code in codes:

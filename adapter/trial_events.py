@@ -35,7 +35,7 @@ class TimeToEvent(Part):
     events: Words = about("Or: the first of these clinical events; `death` is one", ())
     grades: Words = about("Only events of these grades; worsening to one of them is an event", ())
     origin: Origin = about("Day 1")
-    competing: Words = about("Competing events: `death` or an intercurrent event")
+    competing: Words = about("Competing events: `death` or an intercurrent event", ())
     horizon_days: Count | None = about("Longer times become this many days, censored; absent = no horizon", None)
     censor_at: Literal["last_value", "last_alive"] = about(
         "Last day with a value of the analyte (at least the origin), or last known alive"
@@ -147,13 +147,13 @@ class Deviation(Part):
     arms: Words = about("Arms it can happen in; none named = all", ())
 
 
-class PgfPhase(Part):
+class DailyPhase(Part):
     """The phase in which blood counts are due daily."""
 
     origin: Origin = about("First day")
     criteria: Words = about("It ends with the last of these criteria's run dates …")
     max_day: Count = about("… at most on this study day")
-    entry_column: Id = about("Log column that says since when the subject had poor graft function")
+    entry_column: Id = about("Log column that says since when the subject had the condition under study")
     analytes: Words = about("Analytes due on each of its days")
 
 
@@ -162,5 +162,5 @@ class AnalysisVisits(Part):
 
     tie: Literal["earlier", "later"] = about("Which target wins at equal distance")
     boundary: Literal["midpoint"] = about("Windows meet at midpoints")
-    in_pgf_phase: Literal["study_week", "study_day"] = about("AVISIT inside the phase of daily counts")
+    in_daily_phase: Literal["study_week", "study_day"] = about("AVISIT inside the phase of daily counts")
     daily_analytes: Words = about("Analytes whose AVISIT in that phase is the study day")

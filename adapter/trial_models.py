@@ -21,7 +21,7 @@ class Part(BaseModel):
     key: ClassVar[str] = ""
 
     @property
-    def name(self) -> str:
+    def row_id(self) -> str:
         """The text that identifies this row in dotted setting names."""
         return str(getattr(self, self.key)) if self.key else ""
 

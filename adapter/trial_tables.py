@@ -94,7 +94,7 @@ class Disposition(Part):
 
 
 class SummaryParameter(Part):
-    """ts.csv: a TS record. A value `@run.x` is computed from the data, `@a.b` is a setting of this definition."""
+    """ts.csv: a TS record. `@run.x` is computed from the data, `@a.b` is a setting; `{a.b}` is a setting in a text."""
 
     key: ClassVar[str] = "id"
     TSPARMCD: Code8 = about("Short name, of TSPARMCD")
@@ -103,9 +103,9 @@ class SummaryParameter(Part):
     TSPARM: Label40 = about("Name, of TSPARM")
     TSVAL: str = about("Value", "")
     TSVALNF: Literal["", "NI", "NA", "UNK", "NASK", "PINF", "NINF", "OTH", "MSK"] = about("Null flavour", "")
-    TSVALCD: str = about("Code of the value", "")
+    TSVALCD: str = about("Code of the value; empty with CDISC CT = looked up once the value is known", "")
     TSVCDREF: str = about("Terminology of the code", "")
-    TSVCDVER: str = about("Version of that terminology; `@` as in TSVAL", "")
+    TSVCDVER: str = about("Version of that terminology; `@` and `{}` as in TSVAL", "")
 
     @property
     def id(self) -> str:
@@ -116,7 +116,7 @@ class ScheduleRow(Part):
     """schedule.csv: how often something is measured in a phase of the trial (protocol §9)."""
 
     key: ClassVar[str] = "id"
-    phase: Literal["before_reconstitution", "pgf", "reconstitution", "long_term"] = about("Phase of the table in §9")
+    phase: Id = about("Phase of the table in §9")
     part: Id = about("Part of that phase, where the frequency changes inside it")
     from_month: Whole | None = about("First month after transplant of the part, 1 = the first", None)
     to_month: Whole | None = about("Last month of the part", None)
@@ -159,3 +159,8 @@ RUN_SOURCES = {
     "run.ongoing": "Y or N: some subject has no end of study participation at the data cut",
 }
 """What `@run.x` in ts.csv may name."""
+
+
+def sources(text: str) -> list[str]:
+    """Return the names that a ts.csv text refers to: all of `@name`, or each `{name}` inside it."""
+    return [text[1:]] if text.startswith("@") else re.findall(r"\{([^{}]+)\}", text)

@@ -201,7 +201,8 @@ class UnitTable:
         if decimal_text(value) is None:
             return None, NOT_NUMERIC
         front = comparator or ""
-        if not standard_ucum or ucum == standard_ucum:
+        # Unit 1 is a plain number such as an INR, which hospitals send without a unit.
+        if not standard_ucum or ucum == standard_ucum or (standard_ucum == "1" and not ucum):
             return front + plain(value), None
         if not ucum:
             return None, UNIT_MISSING

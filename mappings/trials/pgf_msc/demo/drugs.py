@@ -226,7 +226,7 @@ def _conventional(ward: Ward, rng: Random, known: Blood) -> Iterator[Entry]:
         stop = person.randomisation - days(2) if person.randomisation else person.last - days(1)
         for n in range(4):
             if person.pgf + days(n) <= min(stop, person.last - days(1)):
-                yield ward.give("GCSF", fhir.moment(person.pgf + days(n), 7, 20), "treatment")
+                yield ward.give("GCSF", fhir.moment(person.pgf + days(n), 7, 20), "treatment", "6")
     if person.start is None:
         return
     under_way = "course-under-way" in person.traits
@@ -237,7 +237,7 @@ def _conventional(ward: Ward, rng: Random, known: Blood) -> Iterator[Entry]:
     }
     for n in range(8 + draw(rng, 7)):
         if begins["GCSF"] + days(n) < person.last:
-            dose = "10" if n > 7 else None
+            dose = "8" if n > 7 else "6" if person.index % 4 == 2 else None  # 6: a rounded total stays above 5
             yield ward.give("GCSF", fhir.moment(begins["GCSF"] + days(n), 7, 20), "treatment", dose)
     for n in range(14):
         if begins["RHTPO"] + days(n) < person.last and (lead == "RHTPO" or person.index % 3):

@@ -1,4 +1,4 @@
-"""The UC-MSC product: its lots, and the three ways a record names the lot (R4 has no lot on MedicationAdministration)."""
+"""The UC-MSC product: its lots, and three ways a record names the lot (R4 has none on MedicationAdministration)."""
 
 from __future__ import annotations
 

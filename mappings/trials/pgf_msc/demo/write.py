@@ -143,7 +143,7 @@ def enrolment(people: Iterable[Person]) -> str:
         reason, violated = FAILURES[p.failure] if p.failure is not None else ("", None)
         answers = {"INCL02": "Y", "INCL03": "Y", "EXCL01": "N", "EXCL06": "N", **dict([violated] if violated else [])}
         consent = "withdrew-consent" in p.traits
-        left = "Withdrawal by subject" if p.withdrawal else ""
+        left = ("Withdrawal of consent" if consent else "Withdrawal by subject") if p.withdrawal else ""
         dates = [d.isoformat() if d else "" for d in (p.consent, p.screening, p.randomisation)]
         withdrawal = (
             [p.withdrawal.isoformat(), left, "consent" if consent else "treatment"] if p.withdrawal else [""] * 3

@@ -1,0 +1,138 @@
+"""Closing the accounts: every resource that was looked at is used, or dropped under one reason."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from adapter.reasons import REASONS, kind_of
+from adapter.records import Facts, Records
+
+
+class Issue(NamedTuple):
+    """One line of data-issues.csv."""
+
+    usubjid: str
+    dataset: str
+    seq: str
+    rid: str
+    code: str
+    message: str
+
+
+class Refused(NamedTuple):
+    """One reject found while mapping: the resource came through intake, its content cannot be used."""
+
+    file: int
+    line: int
+    resource_type: str
+    rid: bytes
+    reason: str
+    where: str
+
+
+@dataclass(slots=True)
+class Accounts:
+    """used: resource type -> resources; dropped: (resource type, reason) -> resources; unmapped: (kind, code, text, used)."""
+
+    used: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[tuple[str, str]] = field(default_factory=Counter)
+    refused: list[Refused] = field(default_factory=list)
+    issues: list[Issue] = field(default_factory=list)
+    unmapped: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
+
+    def add(self, other: Accounts) -> None:
+        self.used += other.used
+        self.dropped += other.dropped
+        self.refused += other.refused
+        self.issues += other.issues
+        self.unmapped += other.unmapped
+
+
+def close(facts: Mapping[str, Facts], records: Mapping[str, Records], sequences: Mapping[str, pd.Series[Any]]) -> Accounts:
+    """Return the accounts of some subjects.
+
+    sequences: dataset -> (index label of its records frame -> --SEQ), for the records that issues point to.
+    """
+    accounts = Accounts()
+    for kind, f in facts.items():
+        if not len(f.frame):
+            continue
+        used = np.zeros(len(f.frame), dtype=bool)
+        reason = pd.Series("", index=f.frame.index, dtype="str")
+        for r in records.values():
+            used[_rows_of(r.frame, kind)] = True
+            if r.parents is not None:
+                used[_rows_of(r.parents, kind)] = True
+            if kind in r.dropped:
+                given = r.dropped[kind]
+                reason.loc[given.index] = reason.loc[given.index].where(reason.loc[given.index] != "", given)
+        _settle(kind, f, used, reason, accounts)
+    for name, r in records.items():
+        _issues(name, r, facts, sequences.get(name), accounts)
+        if r.unmapped is not None:
+            for (what, code, text, was_used), n in r.unmapped.value_counts(sort=False).items():
+                accounts.unmapped[str(what), str(code), str(text), "Y" if was_used else "N"] += int(n)
+    return accounts
+
+
+def _rows_of(frame: pd.DataFrame, kind: str) -> Any:
+    if "resource" not in frame or not len(frame):
+        return np.empty(0, dtype=np.int64)
+    rows = frame.loc[frame["resource"] == kind, "row"].to_numpy(dtype=np.int64)
+    return rows[rows >= 0]
+
+
+def _settle(kind: str, f: Facts, used: Any, reason: pd.Series[str], accounts: Accounts) -> None:
+    """Count each resource once: used where any of its rows is, else under the reason of its first row that has one."""
+    frame = f.frame
+    resource = frame.groupby(["file", "line"], sort=False).ngroup().to_numpy()
+    any_used = np.zeros(resource.max() + 1, dtype=bool)
+    np.logical_or.at(any_used, resource, used)
+    accounts.used[kind] += int(any_used.sum())
+    rest = ~any_used[resource]
+    if rest.any():
+        left = pd.DataFrame({"resource": resource[rest], "reason": reason[rest].to_numpy()})
+        left.loc[left["reason"] == "", "reason"] = "not-needed"
+        # a group's own row says panel-without-value; where a component has a reason of its own, that one counts
+        left["weak"] = left["reason"].isin(["panel-without-value", "not-needed"])
+        first = left.sort_values(["resource", "weak"], kind="stable").drop_duplicates("resource")
+        for code, n in first["reason"].value_counts(sort=False).items():
+            accounts.dropped[kind, str(code)] += int(n)
+    rejected = reason.isin([c for c in REASONS if kind_of(c) == "reject"]) & ~used
+    rids = f.keyed.column("rid")
+    for row in np.flatnonzero(rejected.to_numpy()):
+        one = frame.loc[row, ["file", "line", "element"]]
+        accounts.refused.append(
+            Refused(int(one["file"]), int(one["line"]), kind, rids[int(row)].as_py(), reason[row], str(one["element"]))
+        )
+
+
+def _issues(name: str, r: Records, facts: Mapping[str, Facts], seq: pd.Series[Any] | None, accounts: Accounts) -> None:
+    if r.issues is not None:
+        for i in r.issues.itertuples(index=False):
+            known = seq is not None and i.record in seq.index
+            rid = _rid(r.frame.loc[i.record], facts) if i.record in r.frame.index else ""
+            number = str(int(seq.loc[i.record])) if known and seq is not None else ""
+            accounts.issues.append(Issue(str(i.USUBJID), name, number, rid, str(i.code), str(i.message)))
+    if "notes" not in r.frame:
+        return
+    noted = r.frame[r.frame["notes"].notna() & (r.frame["notes"] != "")]
+    for label, row in noted.iterrows():
+        for note in str(row["notes"]).split("\n"):
+            code, _, where = note.partition("@")
+            number = str(int(seq.loc[label])) if seq is not None and label in seq.index else ""
+            message = f"{REASONS[code].meaning} ({row['resource']}.{where})"
+            accounts.issues.append(Issue(str(row["USUBJID"]), name, number, _rid(row, facts), code, message))
+
+
+def _rid(row: Any, facts: Mapping[str, Facts]) -> str:
+    if "row" not in row or row["row"] < 0:
+        return ""
+    found: bytes = facts[row["resource"]].keyed.column("rid")[int(row["row"])].as_py()
+    return found.hex()

@@ -1,0 +1,229 @@
+"""Step 3: stored rows of some subjects -> the records of every dataset, their sources, a summary and the accounts.
+
+Pure. Every --SEQ and every derivation lives inside one subject, so any set of subjects gives the same rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from adapter.accounts import Accounts, Issue, close
+from adapter.evaluate import CONTENT, evaluate
+from adapter.identify import Subject
+from adapter.knowledge import Knowledge
+from adapter.reasons import REASONS
+from adapter.records import Facts, Inputs, Records
+from adapter.registry import record_order
+from adapter.spec import Dataset, ValueLevel
+from adapter.summary import DatasetSummary, summarise
+from adapter.supplement import supplement
+from adapter.trial import Trial
+from adapter.usable import usable_facts
+
+NEVER = 2_000_000_000
+SOURCE_COLUMNS = ("_type", "_rid", "_version", "_element", "_file", "_line")
+
+
+@dataclass(slots=True)
+class MadeDataset:
+    """The records of one dataset of some subjects: `table` has its variables and the source columns `_…`.
+
+    extra: further sources of single variables (USUBJID, seq, variable and the source columns).
+    """
+
+    table: pa.Table
+    supplement: pd.DataFrame
+    extra: pa.Table
+    summary: DatasetSummary
+    supplement_summary: DatasetSummary
+
+
+@dataclass(slots=True)
+class Mapped:
+    datasets: dict[str, MadeDataset] = field(default_factory=dict)
+    accounts: Accounts = field(default_factory=Accounts)
+
+
+def subject_frame(subjects: Sequence[Subject]) -> pd.DataFrame:
+    """Return the enrolment log as a frame indexed by USUBJID; its criteria columns as `ie_<code>`."""
+    columns = [c for c in subjects[0].enrolled.__slots__ if c not in ("patient", "criteria")] if subjects else []
+    rows = [{c: getattr(s.enrolled, c) for c in columns} | {"survivor": s.survivor} for s in subjects]
+    return pd.DataFrame(rows, index=pd.Index([s.usubjid for s in subjects], name="USUBJID", dtype="str"))
+
+
+def map_subjects(
+    tables: Mapping[str, pa.Table],
+    subjects: Sequence[Subject],
+    subject_cuts: Sequence[int],
+    trial: Trial,
+    knowledge: Knowledge,
+    cut: int,
+    datasets: Sequence[Dataset],
+) -> Mapped:
+    """Return the datasets of some subjects. `datasets` in the order in which they can be computed (registry)."""
+    usable = usable_facts(
+        tables,
+        subjects,
+        subject_cuts,
+        cut,
+        trial.daily_value.preliminary,
+        trial.reference_dates.future_tolerance_days,
+    )
+    frame = subject_frame(subjects)
+    frame["cut"] = np.minimum(np.array(subject_cuts, dtype=np.int64), cut)
+    inputs = Inputs(usable.facts, frame, trial, knowledge, cut)
+    ours = tuple(d for d in datasets if not d.reference)
+    for d in record_order(ours):
+        inputs.records[d.name] = d.records(inputs)
+    mapped = Mapped()
+    made: dict[str, pd.DataFrame] = {}
+    sequences: dict[str, pd.Series[Any]] = {}
+    for d in ours:
+        records = inputs.records[d.name]
+        source = _with_content(records.frame, usable.facts)
+        made[d.name], labels = evaluate(d, source, made, trial.setting)
+        number = made[d.name][d.sequence] if d.sequence else pd.Series(np.nan, index=labels.index)
+        sequences[d.name] = pd.Series(number.to_numpy(), index=labels.to_numpy()) if d.sequence else pd.Series(dtype=float)
+        mapped.datasets[d.name] = _made(d, made[d.name], records, labels, usable.facts, knowledge)
+    mapped.accounts = close(usable.facts, inputs.records, sequences)
+    mapped.accounts.dropped += usable.dropped
+    for kind, rid in usable.ties:
+        message = f"{REASONS['version-tie'].meaning} ({kind})"
+        mapped.accounts.issues.append(Issue("", "", "", rid.hex(), "version-tie", message))
+    _duplicate_keys(ours, made, mapped.accounts)
+    return mapped
+
+
+def _with_content(frame: pd.DataFrame, facts: Mapping[str, Facts]) -> pd.DataFrame:
+    """Add the tie-breaker of sorting: the content of the source and the element in it, never its keyed id or place."""
+    frame = frame.copy(deep=False)
+    content = np.full(len(frame), "", dtype=object)
+    if "resource" in frame:
+        for kind in frame["resource"].unique():
+            where = ((frame["resource"] == kind) & (frame["row"] >= 0)).to_numpy()
+            rows = frame["row"].to_numpy(dtype=np.int64)[where]
+            sha = facts[kind].keyed.column("sha").take(pa.array(rows)).to_pylist() if len(rows) else []
+            element = facts[kind].frame["element"].to_numpy()[rows]
+            content[where] = [f"{s.hex()}{e}" for s, e in zip(sha, element, strict=True)]
+    frame[CONTENT] = pd.Series(content, index=frame.index, dtype="str")
+    return frame
+
+
+def _made(
+    d: Dataset,
+    frame: pd.DataFrame,
+    records: Records,
+    labels: pd.Series[Any],
+    facts: Mapping[str, Facts],
+    knowledge: Knowledge,
+) -> MadeDataset:
+    main, supp = supplement(d, frame)
+    types = {v.name: v.type for v in d.main}
+    coded = [v.name for v in d.main if v.codelist and v.type == "Char"]
+    companions = [(v.name, _companion(v.name, d)) for v in d.main if _companion(v.name, d)]
+    summary = summarise(main, dict(types), coded, d.value_levels, companions)
+    source = _sources(records.frame.loc[labels] if len(records.frame) else records.frame, facts)
+    columns: dict[str, Any] = {
+        v.name: pa.array(main[v.name], pa.string() if v.type == "Char" else pa.float64(), from_pandas=True) for v in d.main
+    }
+    table = pa.table({**columns, **source})
+    supp_summary = _supplement_summary(supp)
+    return MadeDataset(table, supp, _extra(d, frame, records, labels, facts), summary, supp_summary)
+
+
+def _companion(name: str, d: Dataset) -> str:
+    """Return the variable that decodes a short name: LBTESTCD -> LBTEST, TSPARMCD -> TSPARM, ARMCD -> ARM."""
+    other = name[:-2]
+    return other if name.endswith("CD") and any(v.name == other for v in d.main) else ""
+
+
+def _supplement_summary(supp: pd.DataFrame) -> DatasetSummary:
+    types = dict.fromkeys(supp.columns, "Char")
+    return summarise(supp, types, ["RDOMAIN"], [ValueLevel("QVAL", "QNAM")], [("QNAM", "QLABEL")])
+
+
+def _sources(frame: pd.DataFrame, facts: Mapping[str, Facts]) -> dict[str, pa.Array]:
+    """Return the source columns of some record rows; empty where a record has no single source (DM)."""
+    n = len(frame)
+    kinds = frame["resource"].fillna("").to_numpy(dtype=object) if "resource" in frame else np.full(n, "", dtype=object)
+    rows = frame["row"].to_numpy(dtype=np.int64) if "resource" in frame else np.full(n, -1)
+    parts = []
+    order = []
+    schema = pa.schema(
+        [
+            ("_type", pa.string()),
+            ("_rid", pa.binary(16)),
+            ("_version", pa.string()),
+            ("_element", pa.string()),
+            ("_file", pa.int32()),
+            ("_line", pa.int64()),
+        ]
+    )
+    for kind in sorted(set(kinds[rows >= 0])):
+        where = np.flatnonzero((kinds == kind) & (rows >= 0))
+        f = facts[kind]
+        taken = f.frame.iloc[rows[where]]
+        parts.append(
+            pa.table(
+                [
+                    pa.array([kind] * len(where), pa.string()),
+                    f.keyed.column("rid").take(pa.array(rows[where])),
+                    pa.array(taken["version"], pa.string(), from_pandas=True),
+                    pa.array(taken["element"], pa.string(), from_pandas=True),
+                    pa.array(taken["file"], pa.int32()),
+                    pa.array(taken["line"], pa.int64()),
+                ],
+                schema=schema,
+            )
+        )
+        order.append(where)
+    none = np.setdiff1d(np.arange(n), np.concatenate(order) if order else np.empty(0, dtype=int))
+    if len(none):
+        parts.append(pa.table([pa.nulls(len(none), f.type) for f in schema], schema=schema))
+        order.append(none)
+    if not parts:
+        return {name: pa.array([], schema.field(name).type) for name in SOURCE_COLUMNS}
+    back = np.argsort(np.concatenate(order), kind="stable")
+    table = pa.concat_tables(parts).combine_chunks().take(pa.array(back))
+    return {name: table.column(name) for name in SOURCE_COLUMNS}
+
+
+def _extra(
+    d: Dataset, frame: pd.DataFrame, records: Records, labels: pd.Series[Any], facts: Mapping[str, Facts]
+) -> pa.Table:
+    """Return the further sources: USUBJID, seq, variable, source columns; only of variables the dataset has."""
+    parents = records.parents
+    if parents is None or not len(parents):
+        parents = pd.DataFrame({"record": [], "row": [], "variable": [], "resource": []})
+    place = pd.Series(np.arange(len(labels)), index=labels.to_numpy())
+    at = place.reindex(parents["record"].to_numpy()).to_numpy(dtype=np.float64)
+    kept = parents[~np.isnan(at)].reset_index(drop=True)
+    where = at[~np.isnan(at)].astype(np.int64)
+    order = np.lexsort((kept["row"].to_numpy(dtype=np.int64), kept["variable"].to_numpy(dtype="U"), where))
+    kept, where = kept.iloc[order], where[order]
+    seq = frame[d.sequence].to_numpy()[where] if d.sequence else np.full(len(where), np.nan)
+    subject = frame["USUBJID"].to_numpy(dtype=object)[where] if "USUBJID" in frame else np.full(len(where), "")
+    return pa.table(
+        {
+            "USUBJID": pa.array(subject, pa.string()),
+            "_seq": pa.array(seq, pa.float64(), from_pandas=True),
+            "_variable": pa.array(kept["variable"].to_numpy(dtype=object), pa.string()),
+            **_sources(kept, facts),
+        }
+    )
+
+
+def _duplicate_keys(datasets: Sequence[Dataset], made: Mapping[str, pd.DataFrame], accounts: Accounts) -> None:
+    for d in datasets:
+        frame = made[d.name]
+        double = frame.duplicated(list(d.keys), keep="first")
+        for _, row in frame[double].iterrows():
+            seq = str(int(row[d.sequence])) if d.sequence else ""
+            message = f"{REASONS['duplicate-key'].meaning} ({', '.join(d.keys)})"
+            accounts.issues.append(Issue(str(row.get("USUBJID", "")), d.name, seq, "", "duplicate-key", message))

@@ -1,0 +1,84 @@
+"""What a domain is given (Inputs) and what it gives back (Records)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """The usable rows of one resource type of some subjects.
+
+    frame: columns of adapter.intake.tables (without the keyed ones) and USUBJID, numbered 0 … n-1.
+    keyed: rid, sha, specimen … of the same rows.
+    """
+
+    resource_type: str
+    frame: pd.DataFrame
+    keyed: pa.Table
+
+
+@dataclass(slots=True)
+class Inputs:
+    """Everything that the records of a domain may come from.
+
+    facts: resource type -> Facts. subjects: one row per subject (enrolment log), indexed by USUBJID.
+    records: datasets made before, by the `needs` of the declaration. knowledge: code tables, units, terminology.
+    """
+
+    facts: Mapping[str, Facts]
+    subjects: pd.DataFrame
+    trial: Any
+    knowledge: Any
+    cut: int
+    records: dict[str, Records] = field(default_factory=dict)
+
+    def frame(self, resource_type: str) -> pd.DataFrame:
+        """Return a copy of the rows of one resource type, with `resource` and `row` for the trace."""
+        facts = self.facts[resource_type]
+        frame = facts.frame.copy(deep=False)
+        frame["resource"] = pd.Series(resource_type, index=frame.index, dtype="str")
+        frame["row"] = frame.index.to_numpy()
+        return frame
+
+
+@dataclass(slots=True)
+class Records:
+    """The records of one dataset before its variables are computed.
+
+    frame: one row per record, with USUBJID, `resource` and `row` (position in Inputs.facts[resource], -1 = none).
+    parents: further sources of a record: columns record (index label of frame), variable, resource, row.
+    dropped: resource type -> Series (row -> reason code) of rows looked at and not used.
+    issues: columns record (index label or -1), USUBJID, code, message: used, but a human should look.
+    unmapped: columns kind, code, text, used (bool): codes no map knows.
+    """
+
+    frame: pd.DataFrame
+    parents: pd.DataFrame | None = None
+    dropped: dict[str, pd.Series[str]] = field(default_factory=dict)
+    issues: pd.DataFrame | None = None
+    unmapped: pd.DataFrame | None = None
+
+
+def parents_of(record: Any, variable: str, resource: str, row: Any) -> pd.DataFrame:
+    """Return rows for Records.parents; `record` and `row` are vectors of one length."""
+    frame = pd.DataFrame({"record": record, "row": row})
+    frame["variable"], frame["resource"] = variable, resource
+    return frame
+
+
+def issues_of(record: Any, usubjid: Any, code: str, message: str) -> pd.DataFrame:
+    """Return rows for Records.issues with one code and message."""
+    frame = pd.DataFrame({"record": record, "USUBJID": usubjid})
+    frame["code"], frame["message"] = code, message
+    return frame
+
+
+def joined(parts: list[pd.DataFrame]) -> pd.DataFrame | None:
+    kept = [p for p in parts if len(p)]
+    return pd.concat(kept, ignore_index=True) if kept else None

@@ -1,0 +1,145 @@
+"""What assemble and define.xml must know of the data before a file is written: lengths, terms, value levels, counts.
+
+Summaries of disjoint sets of subjects merge in any order to the same result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from adapter.spec import ValueLevel
+
+
+@dataclass(slots=True)
+class Level:
+    """One row of value-level metadata: what the values of one test (or QNAM) look like."""
+
+    rows: int = 0
+    length: int = 0
+    numeric: bool = True
+    integer: bool = True
+    decimals: int = 0
+    digits: int = 0
+
+    def add(self, other: Level) -> None:
+        self.rows += other.rows
+        self.length = max(self.length, other.length)
+        self.numeric &= other.numeric
+        self.integer &= other.integer
+        self.decimals = max(self.decimals, other.decimals)
+        self.digits = max(self.digits, other.digits)
+
+
+@dataclass(slots=True)
+class DatasetSummary:
+    """Facts of one dataset over some subjects. `subjects`: USUBJID -> number of records."""
+
+    rows: int = 0
+    subjects: dict[str, int] = field(default_factory=dict)
+    lengths: dict[str, int] = field(default_factory=dict)
+    filled: dict[str, int] = field(default_factory=dict)
+    terms: dict[str, set[str]] = field(default_factory=dict)
+    levels: dict[str, dict[str, Level]] = field(default_factory=dict)
+    numbers: dict[str, Level] = field(default_factory=dict)
+    companions: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def add(self, other: DatasetSummary) -> None:
+        self.rows += other.rows
+        for name, n in other.subjects.items():
+            self.subjects[name] = self.subjects.get(name, 0) + n
+        for name, n in other.lengths.items():
+            self.lengths[name] = max(self.lengths.get(name, 0), n)
+        for name, n in other.filled.items():
+            self.filled[name] = self.filled.get(name, 0) + n
+        for name, found in other.terms.items():
+            self.terms[name] = self.terms.get(name, set()) | found
+        for name, levels in other.levels.items():
+            mine = self.levels.setdefault(name, {})
+            for value, level in levels.items():
+                mine.setdefault(value, Level()).add(level)
+        for name, level in other.numbers.items():
+            self.numbers.setdefault(name, Level()).add(level)
+        for name, pairs in other.companions.items():
+            self.companions.setdefault(name, {}).update(pairs)
+
+
+def level_key(level: ValueLevel) -> str:
+    return f"{level.variable} by {level.by}"
+
+
+def summarise(
+    frame: pd.DataFrame,
+    types: dict[str, str],
+    coded: Iterable[str],
+    levels: Iterable[ValueLevel],
+    companions: Iterable[tuple[str, str]] = (),
+) -> DatasetSummary:
+    """Return the summary of a dataset of some subjects.
+
+    types: variable -> Char or Num; coded: variables with a codelist, whose used terms are kept; companions: pairs such
+    as (LBTESTCD, LBTEST), whose value pairs become decodes.
+    """
+    s = DatasetSummary(rows=len(frame))
+    if "USUBJID" in frame:
+        counts = frame["USUBJID"].value_counts(sort=False)
+        s.subjects = {str(k): int(v) for k, v in counts.items()}
+    texts: dict[str, pa.Array] = {}
+    for name, kind in types.items():
+        if kind == "Num":
+            values = frame[name]
+            s.filled[name] = int(values.notna().sum())
+            s.numbers[name] = _level(_number_texts(values))
+            continue
+        array = pa.array(frame[name], pa.large_string(), from_pandas=True)
+        sizes = pc.binary_length(array)
+        s.lengths[name] = int(pc.max(sizes).as_py() or 0) if len(array) else 0
+        s.filled[name] = int(pc.sum(pc.greater(sizes, 0)).as_py() or 0) if len(array) else 0
+        texts[name] = array
+    for name in coded:
+        s.terms[name] = {t for t in texts[name].unique().to_pylist() if t}
+    for level in levels:
+        s.levels[level_key(level)] = _levels(frame, level, types)
+    for code, name in companions:
+        pairs = frame[[code, name]].drop_duplicates()
+        s.companions[code] = dict(zip(pairs[code], pairs[name], strict=True))
+    return s
+
+
+def _levels(frame: pd.DataFrame, level: ValueLevel, types: dict[str, str]) -> dict[str, Level]:
+    values = _number_texts(frame[level.variable]) if types[level.variable] == "Num" else frame[level.variable]
+    pairs = pd.DataFrame({"by": frame[level.by], "value": values})
+    pairs = pairs[pairs["value"] != ""]
+    unique = pairs.value_counts(sort=False).reset_index(name="n")
+    found = {}
+    for by, part in unique.groupby("by", sort=True):
+        one = found[str(by)] = _level(part["value"])
+        one.rows = int(part["n"].sum())
+    return found
+
+
+def _number_texts(values: pd.Series[float]) -> pd.Series[str]:
+    """Return numbers as text with as few digits as they need, empty where missing; each distinct number once."""
+    codes, unique = pd.factorize(values.to_numpy())
+    texts = np.array([*(np.format_float_positional(u, trim="-") for u in unique), ""], dtype=object)
+    return pd.Series(texts[codes], index=values.index, dtype="str")
+
+
+def _level(values: pd.Series[str]) -> Level:
+    unique = [v for v in values.unique() if v]
+    made = Level(rows=int((values != "").sum()))
+    for text in unique:
+        made.length = max(made.length, len(text.encode()))
+        whole, _, fraction = text.lstrip("-").partition(".")
+        if not (whole + fraction).isdecimal() or not (whole + fraction).isascii():
+            made.numeric = made.integer = False
+            continue
+        made.integer &= not fraction
+        made.decimals = max(made.decimals, len(fraction))
+        made.digits = max(made.digits, len(whole))
+    return made
