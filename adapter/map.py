@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from adapter.accounts import Accounts, Issue, close
+from adapter.derive.days import day_texts
 from adapter.evaluate import CONTENT, evaluate
 from adapter.identify import Subject
 from adapter.knowledge import Knowledge
@@ -77,7 +78,9 @@ def map_subjects(
     )
     frame = subject_frame(subjects)
     frame["cut"] = np.minimum(np.array(subject_cuts, dtype=np.int64), cut)
-    inputs = Inputs(usable.facts, frame, trial, knowledge, cut)
+    frame["cut_date"] = day_texts(frame["cut"])
+    frame["last_seen"] = pd.Series(usable.last_seen, dtype="float64").reindex(frame.index)
+    inputs = Inputs(usable.facts, frame, trial, knowledge, cut, frozenset(d.name for d in datasets))
     ours = tuple(d for d in datasets if not d.reference)
     for d in record_order(ours):
         inputs.records[d.name] = d.records(inputs)

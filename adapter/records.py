@@ -28,7 +28,7 @@ class Inputs:
     """Everything that the records of a domain may come from.
 
     facts: resource type -> Facts. subjects: one row per subject (enrolment log), indexed by USUBJID.
-    records: datasets made before, by the `needs` of the declaration. knowledge: code tables, units, terminology.
+    built: datasets that this build makes. records: datasets made before, by the `needs` of the declaration. knowledge: code tables, units, terminology.
     """
 
     facts: Mapping[str, Facts]
@@ -36,6 +36,7 @@ class Inputs:
     trial: Any
     knowledge: Any
     cut: int
+    built: frozenset[str] = frozenset()
     records: dict[str, Records] = field(default_factory=dict)
 
     def frame(self, resource_type: str) -> pd.DataFrame:

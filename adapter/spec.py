@@ -22,6 +22,36 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from adapter.errors import DeclarationError
+from adapter.records import Inputs, Records, issues_of, joined, parents_of
+
+__all__ = [
+    "ASSIGNED",
+    "COLLECTED",
+    "DERIVED",
+    "LABORATORY",
+    "NOT_AVAILABLE",
+    "PROTOCOL",
+    "Call",
+    "Const",
+    "Dataset",
+    "Inputs",
+    "Origin",
+    "Path",
+    "Records",
+    "Ref",
+    "Setting",
+    "Source",
+    "ValueLevel",
+    "Variable",
+    "call",
+    "const",
+    "issues_of",
+    "joined",
+    "parents_of",
+    "path",
+    "ref",
+    "setting",
+]
 
 Type = Literal["Char", "Num"]
 Core = Literal["Req", "Exp", "Perm"]

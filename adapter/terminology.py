@@ -45,7 +45,9 @@ class Codelist:
         """
         new = {v: Term(v, "", d or v, extended=bool(self.ccode)) for v, d in values.items() if v not in self.terms}
         if new and not self.extensible:
-            raise DeclarationError(f"codelist {self.name} ({self.ccode}) is not extensible; found new terms {sorted(new)}")
+            raise DeclarationError(
+                f"codelist {self.name} ({self.ccode}) is not extensible; found new terms {sorted(new)}"
+            )
         terms = MappingProxyType({**self.terms, **new})
         return Codelist(self.ccode, self.name, self.title, self.extensible, terms, self.package)
 

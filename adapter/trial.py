@@ -45,6 +45,7 @@ class Definition(Part):
     standards: models.Standards = about("Standards and terminology")
     defaults: models.Defaults = about("Values of DM where the source has none")
     log: models.Log = about("The enrolment log")
+    extensions: models.Extensions = about("FHIR extension URLs", models.Extensions())
     confidentiality: models.Confidentiality = about("What of a person may be written (§10)")
     medications: dict[Id, models.Medication] = about("Groups of CM records")
     arms: dict[ArmCode, models.Arm] = about("ARMCD → arm (§1)")
@@ -122,6 +123,10 @@ class Trial(Definition):
             name: c.model_copy(update=changes[name].model_dump(exclude_unset=True)) if name in changes else c
             for name, c in self.criteria.items()
         }
+
+    def arm_spellings(self) -> dict[str, str]:
+        """Return every spelling of an arm, its code included → ARMCD."""
+        return {text: code for code, arm in self.arms.items() for text in (code, *arm.spellings)}
 
     def fill(self, text: str, run: Mapping[str, str]) -> str:
         """Return a ts.csv text with its sources filled in: `@name` stands alone, `{name}` inside a text.

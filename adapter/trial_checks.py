@@ -47,8 +47,12 @@ def _arms(t: Trial) -> Iterator[str]:
         if len(code) > 8:
             yield f"trial.toml elements.{code}: ETCD has {len(code)} characters, at most 8 fit"
         yield from _missing(f"trial.toml elements.{code}.epoch", "epoch", [element.epoch], t.epochs)
+    spelled: dict[str, str] = {}
     for code, arm in t.arms.items():
         where = f"trial.toml arms.{code}"
+        for text in (code, *arm.spellings):
+            if spelled.setdefault(text, code) != code:
+                yield f"{where}.spellings: {text!r} already stands for arm {spelled[text]}"
         yield from _missing(f"{where}.path", "element", [s.element for s in arm.path], t.elements)
         for name, use in arm.treatment.items():
             at = f"{where}.treatment.{name}"
@@ -154,7 +158,10 @@ def _analysis(t: Trial) -> Iterator[str]:
     a, known = t.analysis, {**t.response.parameters, **t.response.overall}
     yield from _missing("trial.toml analysis.population", "population", [a.population], t.populations)
     yield from _missing("trial.toml analysis.primary", "parameter", a.primary, known)
-    yield from _missing("trial.toml analysis.secondary", "parameter", [s.partition("=")[0] for s in a.secondary], known)
+    for pair in a.secondary:
+        code, _, value = pair.partition("=")
+        yield from _missing("trial.toml analysis.secondary", "parameter", [code], known)
+        yield from _missing(f"trial.toml analysis.secondary {pair}", "response value", [value], t.response.values)
     if (daily := t.daily_phase) is not None:
         yield from _missing("trial.toml daily_phase.criteria", "criterion", daily.criteria, t.criteria)
         yield from _missing("trial.toml daily_phase.analytes", "analyte", daily.analytes, t.analytes)
@@ -187,7 +194,10 @@ def _time_to_event(t: Trial) -> Iterator[str]:
         if p.censor_at == "last_value" and p.criterion is None:
             yield f"{where}.censor_at: 'last_value' needs a criterion, whose analyte it is"
     for name, i in t.intercurrent.items():
-        yield from _missing(f"trial.toml intercurrent.{name}.actions", "window", i.actions, t.windows)
+        where = f"trial.toml intercurrent.{name}"
+        yield from _missing(f"{where}.actions", "window", i.actions, t.windows)
+        if (i.kind == "procedure") != bool(i.category):
+            yield f"{where}.category: found {i.category!r}; kind 'procedure' needs one, 'transplant' none"
 
 
 def _tables(t: Trial) -> Iterator[str]:
@@ -206,6 +216,10 @@ def _tables(t: Trial) -> Iterator[str]:
             yield f"products.csv {p.id}: neither code nor text found, so the product can never be recognised"
         if bool(p.code) != bool(p.system):
             yield f"products.csv {p.id}: expected system and code together, found {p.system!r} and {p.code!r}"
+    reasons: dict[str, str] = {}
+    for d in t.dispositions:
+        if (other := reasons.setdefault(d.reason.casefold(), d.reason)) != d.reason:
+            yield f"dispositions.csv {d.reason}: differs from {other!r} in case only"
     names: dict[str, str] = {}
     for ts in t.summary:
         where = f"ts.csv {ts.id}"
@@ -219,9 +233,9 @@ def _tables(t: Trial) -> Iterator[str]:
                     yield from _missing(f"{where} {column}", "source", [source], RUN_SOURCES)
                 else:
                     yield from _setting(t, f"{where} {column}", source)
-    for d in t.decisions:
-        for name in d.settings:
-            yield from _setting(t, f"decisions.csv {d.number} settings", name)
+    for decision in t.decisions:
+        for name in decision.settings:
+            yield from _setting(t, f"decisions.csv {decision.number} settings", name)
 
 
 def _setting(t: Trial, where: str, name: str) -> Iterator[str]:

@@ -50,7 +50,7 @@ def trial_reference() -> str:
             note = "" if field.is_required() else " (may be left out)"
             text += [f"\n### {name}\n", f"{field.description}{note}.\n"]
             text += ["| key | type | meaning | default |", "| --- | --- | --- | --- |"]
-            text += [_row(key, f) for key, f in _keys(_path(name, field.annotation), part)]
+            text += [_row(*row) for row in _keys(_path(name, field.annotation), part)]
     for file, (_, row, needed) in TABLES.items():
         about = " ".join((row.__doc__ or "").split())
         text += [f"\n## {file}\n", f"{about}" + ("" if needed else " May be left out.") + f" Key: `{row.key}`.\n"]

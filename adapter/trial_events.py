@@ -47,7 +47,8 @@ class Intercurrent(Part):
     """Something after which the lineage is no longer the subject's answer to the treatment."""
 
     label: Text = about("CNSDTDSC, or EVNTDESC where it competes")
-    kind: Literal["second_transplant", "donor_lymphocytes", "boost"] = about("What is looked for")
+    kind: Literal["transplant", "procedure"] = about("A second transplant by the rules of [transplant], or a procedure")
+    category: str = about("procedure: its PRCAT", "")
     actions: dict[Id, Action] = about("Window → what it does to engraftment parameters of that window")
     ends_response: bool = about("Runs starting on or after that day do not count for response")
 
@@ -86,7 +87,8 @@ class Suspension(Part):
     days: Count = about("Days after any administration of the product, both included")
     grade: Count = about("Grade from which a related toxicity is a signal")
     death: bool = about("Death is a signal")
-    ventilation: bool = about("Mechanical ventilation for respiratory failure is a signal")
+    ventilation_category: str = about("PRCAT of mechanical ventilation, which is a signal; empty = none", "")
+    ventilation_reasons: Words = about("Reasons of the procedure that make it one; no reason recorded = listed too", ())
 
 
 class Toxicity(Part):

@@ -40,7 +40,9 @@ def _number(value: object) -> object:
     return Decimal(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
 
 
-Number = Annotated[Decimal, BeforeValidator(_number), Field(allow_inf_nan=False), WithJsonSchema({"type": "number"})]
+Number = Annotated[
+    Decimal, BeforeValidator(_number), Field(allow_inf_nan=False), WithJsonSchema({"type": ["number", "string"]})
+]
 Positive = Annotated[Number, Field(gt=0)]
 NotNegative = Annotated[Number, Field(ge=0)]
 Days = Annotated[int, Field(ge=0)]
@@ -76,6 +78,7 @@ class Study(Part):
     """The study's names and planned size."""
 
     id: Id = about("STUDYID")
+    identifiers: Words = about("How ResearchStudy.identifier names the study, as system|value")
     title: Text = about("Title of the protocol")
     protocol: Text = about("Name or number of the protocol, as define.xml and TS print it")
     sponsor: Text = about("Sponsor or applicant, as TS SPONSOR prints it")
@@ -121,6 +124,14 @@ class Log(Part):
     columns: dict[Id, Words] = about("Our column name → the spellings accepted in the log's heading")
     criterion_prefix: Text = about("A column with this prefix answers the criterion whose IETESTCD follows, Y/N")
     withdrawal_types: dict[Id, Words] = about("consent / treatment → spellings in the log")
+
+
+class Extensions(Part):
+    """FHIR extension URLs of this trial or site, for facts that R4 has no element for."""
+
+    lot: Words = about("Lot of the product given, on MedicationAdministration", ())
+    passage: Words = about("Passage of the cells, on BiologicallyDerivedProduct", ())
+    toxicity_grade: Words = about("CTCAE grade, on AdverseEvent (AETOXGR)", ())
 
 
 class Confidentiality(Part):
@@ -262,6 +273,8 @@ class ReferenceDates(Part):
 class Transplant(Part):
     """How infusions of a graft become transplants (protocol §2)."""
 
+    category: Text = about("PRCAT of the infusion of a graft")
+    boost_category: str = about("PRCAT of an infusion that the source itself calls a boost", "")
     index: Literal["last_before_randomisation", "first"] = about("Which transplant is the index transplant")
     window_days: Days = about("Graft infusions at most this many days apart are one transplant, day 0 is the first")
     requires_conditioning: bool = about("A later infusion without conditioning is a boost, not a second transplant")

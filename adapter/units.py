@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -167,19 +166,26 @@ class UnitTable:
         unit-not-convertible, decimals-not-declared. Each distinct combination is worked out once.
         """
         size = len(value)
-        columns = [value, ucum, standard_ucum, decimals, molar_mass, charge, comparator]
-        key: npt.NDArray[np.int64] = np.zeros(size, dtype=np.int64)
+        columns = [
+            None if c is None else c.reset_index(drop=True) if isinstance(c, pd.Series) else pd.Series(c, dtype=object)
+            for c in (value, ucum, standard_ucum, decimals, molar_mass, charge, comparator)
+        ]
+        key, kinds = np.zeros(size, dtype=np.int64), 1
         for column in columns:
             if column is None:
                 continue
-            codes, unique = pd.factorize(pd.array(list(column), dtype=object))
-            # Renumber after each column, so that the product never overflows.
-            key = np.unique(key * (len(unique) + 1) + codes + 1, return_inverse=True)[1]
-        _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
-        lists = [None if c is None else list(c) for c in columns]
-        made = [self.standard_result(*(None if c is None else _text(c[i]) for c in lists)) for i in first]
-        table = np.empty((len(made) + 1, 2), dtype=object)
-        table[:-1] = made or np.empty((0, 2), dtype=object)
+            codes, unique = pd.factorize(column)
+            if kinds > 2**62 // (len(unique) + 1):  # renumber, so that the product does not overflow
+                key, used = pd.factorize(key)
+                kinds = len(used)
+            key, kinds = key * (len(unique) + 1) + codes + 1, kinds * (len(unique) + 1)
+        inverse, distinct = pd.factorize(key)
+        first = np.zeros(len(distinct), dtype=np.int64)
+        first[inverse[::-1]] = np.arange(size)[::-1]
+        picked = [[None] * len(first) if c is None else c.iloc[first].tolist() for c in columns]
+        table = np.empty((len(first), 2), dtype=object)
+        for i, row in enumerate(zip(*picked, strict=True)):
+            table[i] = self.standard_result(*map(_text, row))
         return table[inverse, 0], table[inverse, 1]
 
     def standard_result(

@@ -42,11 +42,20 @@ STATUS: dict[str, dict[str, str]] = {
 """FHIR status -> why a resource with it is not used. Every other status may be used (fhir-input points 1 and 4)."""
 
 
+NO_PROOF = frozenset(
+    "entered-in-error cancelled unknown registered preparation not-done on-hold".split()
+)
+"""Statuses that do not show that the subject was there on the day."""
+
+PROOFS = frozenset({"Observation", "MedicationAdministration", "Procedure"})
+
+
 @dataclass(slots=True)
 class Usable:
     """Facts per resource type, and how many resources fell away, by (resource type, reason).
 
     latest: the last site day on which a usable fact is dated, of those that are believable; None without any.
+    last_seen: USUBJID -> last site day that proves the subject was seen or alive (protocol §6).
     ties: keyed ids of resources whose latest version cannot be told from a different copy.
     """
 
@@ -54,6 +63,7 @@ class Usable:
     dropped: Counter[tuple[str, str]] = field(default_factory=Counter)
     latest: int | None = None
     ties: list[tuple[str, bytes]] = field(default_factory=list)
+    last_seen: dict[str, int] = field(default_factory=dict)
 
 
 def usable_facts(
@@ -83,6 +93,8 @@ def usable_facts(
         rids = table.column("rid")
         found.ties += [(kind, rids[int(i)].as_py()) for i in latest.ties]
         table = table.take(pa.array(latest.rows))
+        if kind in PROOFS:
+            _see(kind, table, number, names, cuts, future_days, found)
         table = _by_status(kind, table, preliminary, found)
         owner = _owners(table, number)
         future = _in_future(table, future_days)
@@ -110,6 +122,29 @@ def _count(found: Usable, kind: str, reason: str, table: pa.Table, lost: npt.NDA
     n = int(whole.sum())
     if n:
         found.dropped[kind, reason] += n
+
+
+def _see(
+    kind: str,
+    table: pa.Table,
+    number: Mapping[bytes, int],
+    names: npt.NDArray[np.object_],
+    cuts: npt.NDArray[np.int64],
+    future_days: int,
+    found: Usable,
+) -> None:
+    """Keep each subject's last day of proof: the start, or the end of what is finished; preliminary results count too."""
+    owner = _owners(table, number)
+    proves = ~table.column("status").to_pandas().isin(NO_PROOF).to_numpy() & ~_in_future(table, future_days)
+    for name in ("day", "end_day"):
+        days = _days(table, name)
+        kept = proves & ~np.isnan(days)
+        if name == "end_day":
+            kept &= table.column("status").to_pandas().isin(["completed", "final", "amended", "corrected"]).to_numpy()
+        kept &= np.where(np.isnan(days), False, days <= cuts[owner])
+        for i, day in pd.Series(days[kept]).groupby(owner[kept]).max().items():
+            usubjid = names[int(i)]
+            found.last_seen[usubjid] = max(found.last_seen.get(usubjid, int(day)), int(day))
 
 
 def _by_status(kind: str, table: pa.Table, preliminary: bool, found: Usable) -> pa.Table:

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from adapter.errors import InputError
 
-# Read times repeat within a shipment (panels share one), so a cache pays; it is emptied when full, results are the same.
+# Read times repeat within a shipment (panels share one), so a cache pays. It is emptied when full.
 CACHE_SIZE = 1_000_000
 
 _TEXT = re.compile(

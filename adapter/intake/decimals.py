@@ -104,8 +104,8 @@ class NumericString(NamedTuple):
 
 
 # Full-width ASCII (U+FF01-FF5E) and CJK relatives. NFKC is not used: it would turn the exponent of 10⁹ into 109.
-_WIDE = {c: c - 0xFEE0 for c in range(0xFF01, 0xFF5F)}
-_WIDE |= {ord(a): b for a, b in zip("\u3000\xa0\u2009\u202f\u2212\ufe63", "    --", strict=True)}
+_WIDE: dict[int, int] = {c: c - 0xFEE0 for c in range(0xFF01, 0xFF5F)}
+_WIDE |= {ord(a): ord(b) for a, b in zip("\u3000\xa0\u2009\u202f\u2212\ufe63", "    --", strict=True)}
 _COMPARATORS = {
     "<": "<", ">": ">", "<=": "<=", "=<": "<=", ">=": ">=", "=>": ">=", "=": "", "==": "",
     "≤": "<=", "≦": "<=", "⩽": "<=", "≥": ">=", "≧": ">=", "⩾": ">=",
@@ -113,7 +113,8 @@ _COMPARATORS = {
     "小于": "<", "大于": ">", "小于等于": "<=", "大于等于": ">=", "小于或等于": "<=", "大于或等于": ">=",
 }  # fmt: skip
 _COMPARATOR = re.compile(
-    r"([<>]\s*=|=\s*[<>](?!=)|[<>](?![<>])|={1,2}|[≤≦⩽≥≧⩾]|[小大]于(?:或?等于)?|(?:LT|GT|LE|GE)(?=\s))\s*", re.IGNORECASE
+    r"([<>]\s*=|=\s*[<>](?!=)|[<>](?![<>])|={1,2}|[≤≦⩽≥≧⩾]|[小大]于(?:或?等于)?|(?:LT|GT|LE|GE)(?=\s))\s*",
+    re.IGNORECASE,
 )
 _NUMBER = {
     ".": re.compile(r"(-?)((?:0|[1-9][0-9]{0,2}(?:,[0-9]{3})+|[1-9][0-9]*)(?:\.[0-9]+)?|\.[0-9]+)([eE][+-]?[0-9]+)?"),
@@ -121,7 +122,9 @@ _NUMBER = {
 }
 # What may follow the number: nothing, or something that begins like a unit. A second number, a sign (`3+`, `10-20`),
 # a ratio (`1:128`, `120/80`) or a word that continues a range makes the whole string no number.
-_REST = re.compile(r"(?:\s*(?:[xX×*·]\s*)?10(?:[*^][-+]?[0-9]|[⁰¹²³⁴-⁹⁻])|\s*/\s*[^\W\d_{\[]|\s*/\s*[{\[]|\s*[^\W\d_]|\s*[%‰°℃\[{])")
+_REST = re.compile(
+    r"(?:\s*(?:[xX×*·]\s*)?10(?:[*^][-+]?[0-9]|[⁰¹²³⁴-⁹⁻])|\s*/\s*[^\W\d_{\[]|\s*/\s*[{\[]|\s*[^\W\d_]|\s*[%‰°℃\[{])"
+)
 _NO_REST = re.compile(r"\s*(?:[xX]\s*[0-9]|(?:to|or|and|bis|plus|minus)\b|至|到|或|和|以上|以下|左右)", re.IGNORECASE)
 
 

@@ -73,8 +73,8 @@ def administration_rows(r: MedicationAdministration, read: Reading, head: Row) -
         dose_text, route, route_text = d.text, codings(d.route), text_of(d.route)
     reason = text_of(r.statusReason[0]) if r.statusReason else None
     indication = text_of(r.reasonCode[0]) if r.reasonCode else None
-    columns = (code, text, drug.form, drug.lot or _lot(r.extension, read), drug.expires, *start, *end, dose, dose_unit)
-    columns += (dose_unit_text, rate, rate_unit, dose_text, route, route_text, reason, indication)
+    columns = (code, text, drug.form, drug.lot or _lot(r.extension, read), drug.expires, *start, *end)
+    columns += (_open(r.effectivePeriod), dose, dose_unit, dose_unit_text, rate, rate_unit, dose_text, route, route_text, reason, indication)
     return [(*head, "", read.take_notes(), *columns)]
 
 
@@ -126,7 +126,8 @@ def procedure_rows(r: Procedure, read: Reading, head: Row) -> list[Row]:
         dose = read.number(amounts[0].value, "extension.valueQuantity.value")
         dose_unit, dose_unit_text = amounts[0].code, amounts[0].unit
     indication = text_of(r.reasonCode[0]) if r.reasonCode else None
-    columns = (code, text, *start, *end, text_of(r.statusReason), indication, dose, dose_unit, dose_unit_text)
+    columns = (code, text, *start, *end, _open(r.performedPeriod), text_of(r.statusReason), indication)
+    columns += (dose, dose_unit, dose_unit_text)
     return [(*head, "", read.take_notes(), *columns, _lot(r.extension, read))]
 
 
@@ -138,6 +139,11 @@ def specimen_rows(r: Specimen, read: Reading, head: Row) -> list[Row]:
         text = c.collectedDateTime or (c.collectedPeriod.start if c.collectedPeriod else None)
         collected = read.date(text, "collection.collected[x]")
     return [(*head, "", read.take_notes(), codings(r.type), text_of(r.type), *collected)]
+
+
+def _open(period: Period | None) -> bool:
+    """Return whether an event goes on: FHIR Period with a start and no end."""
+    return period is not None and period.start is not None and period.end is None
 
 
 def _performed(moment: str | None, period: Period | None, where: str, read: Reading) -> tuple[Date, Date]:

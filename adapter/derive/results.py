@@ -1,0 +1,132 @@
+"""Findings: standard results, reference range indicator, last observation before exposure, counts from percentages."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+Series = pd.Series
+
+
+def standard_text(converted: Series[Any]) -> Series[Any]:
+    """Result in the standard unit of the test, by exact decimal arithmetic: unchanged where the units agree, shifted \
+where the factor is a power of ten, else rounded half up to the decimals declared for the test; a comparator stays in \
+front; text results as received or as their controlled term."""
+    return converted
+
+
+
+
+def number_of(text: Series[Any]) -> Series[float]:
+    """Number of {a0}; empty where it has a comparator or is text."""
+    codes, unique = pd.factorize(text.astype("str").fillna(""))
+    numbers = [_float(t) for t in unique]
+    return pd.Series(np.array([*numbers, np.nan])[codes], index=text.index)
+
+
+def _float(text: str) -> float:
+    # float() of a decimal text is the nearest double; vectorised parsers are off by one unit in the last place
+    return float(text) if text.lstrip("-").replace(".", "", 1).isdecimal() and text.isascii() else np.nan
+
+
+def limit_number(text: Series[Any]) -> Series[float]:
+    """Reference range limit in the standard unit of the test, converted exactly as the result is."""
+    return number_of(text)
+
+
+INDICATORS = {
+    "H": "HIGH",
+    "HH": "HIGH",
+    "HU": "HIGH",
+    "L": "LOW",
+    "LL": "LOW",
+    "LU": "LOW",
+    "N": "NORMAL",
+    "A": "ABNORMAL",
+    "AA": "ABNORMAL",
+}
+"""HL7 v3 ObservationInterpretation -> NRIND (C78736)."""
+
+
+def range_indicator(interpretation: Series[Any], value: Series[Any], low: Series[Any], high: Series[Any]) -> Series[str]:
+    """The laboratory's own interpretation where it gave one (H, HH to HIGH; L, LL to LOW; N to NORMAL; A to ABNORMAL), \
+else {a1} compared with {a2} and {a3}; empty where neither is known."""
+    given = interpretation.astype("str").fillna("").str.split("\n").str[0].map(INDICATORS)
+    compared = pd.Series("", index=value.index, dtype="object")
+    some = value.notna() & (low.notna() | high.notna())
+    compared[some] = "NORMAL"
+    compared[some & (value < low)] = "LOW"
+    compared[some & (value > high)] = "HIGH"
+    return given.where(given.notna(), compared).astype("str")
+
+
+def last_before_exposure(
+    usubjid: Series[Any],
+    dtc: Series[Any],
+    result: Series[Any],
+    reference: Series[Any],
+    *keys: Series[Any],
+    untimed: str,
+) -> Series[str]:
+    """Y for the last record with a result at or before {a3}, per subject, test, specimen, location and method; a result \
+without a time on that day counts as {untimed} the first treatment.
+
+    usubjid, dtc (--DTC), result (--ORRES or --STRESC), reference (RFSTDTC), keys: what a test is told apart by. The frame
+    must be sorted by the dataset's keys: of records at the same time the last one is flagged, so that there is never
+    more than one per key (sdtm-conventions, A-26). untimed: before | after. Partial dates are never flagged.
+    """
+    text, ref = dtc.astype("str").fillna(""), reference.astype("str").fillna("")
+    day, ref_day = text.str.slice(0, 10), ref.str.slice(0, 10)
+    complete = (text.str.len() >= 10) & (ref.str.len() >= 10) & (result.astype("str").fillna("") != "")
+    timed = (text.str.len() > 10) & (ref.str.len() > 10)
+    same_day = day == ref_day
+    # ISO texts of one precision compare as times; a minute stands for its first second
+    at_or_before = (text.str.slice(0, 16) < ref.str.slice(0, 16)) | (
+        (text.str.slice(0, 16) == ref.str.slice(0, 16)) & (text.str.slice(16) <= ref.str.slice(16))
+    )
+    before = complete & ((day < ref_day) | (same_day & timed & at_or_before) | (same_day & ~timed & (untimed == "before")))
+    frame = pd.DataFrame({"subject": usubjid.to_numpy(), "when": text.to_numpy()})
+    for i, k in enumerate(keys):
+        frame[f"key{i}"] = k.astype("str").fillna("").to_numpy()
+    frame["place"] = np.arange(len(frame))
+    # an untimed result of a day sorts before the timed ones of the same day: ISO text does that by itself
+    candidates = frame[before.to_numpy()].sort_values(["when", "place"], kind="stable")
+    chosen = candidates.drop_duplicates(["subject", *(f"key{i}" for i in range(len(keys)))], keep="last")["place"]
+    flags = np.full(len(frame), "", dtype=object)
+    flags[chosen.to_numpy()] = "Y"
+    return pd.Series(flags, index=dtc.index, dtype="str")
+
+
+def counts_from_percent(
+    results: pd.DataFrame, count: str, percents: tuple[str, ...], match: tuple[str, ...], reported: str
+) -> pd.DataFrame:
+    """Return count × sum of percentages / 100, exact, where the count itself was not reported.
+
+    results: columns subject, testcd, text (decimal in standard unit), specimen (number, -1 none), instant (dtc), record
+    (the frame's index too).
+    match: specimen and/or instant, in this order of trust. A group with two values of one parent, or a comparator, gives
+    nothing: what cannot be known is unknown. Protocol §3.
+    Returns columns: record (of the count), text, parents (records of the percentages).
+    """
+    decimal = results["text"].str.replace(".", "", n=1, regex=False).str.isdecimal()
+    made: dict[int, tuple[str, list[int]]] = {}
+    for how in match:
+        keyed = results[(results["specimen"] >= 0) if how == "specimen" else (results["instant"].str.len() > 10)]
+        there = {t: keyed[keyed["testcd"] == t].set_index(["subject", how]) for t in (count, *percents, reported)}
+        sure = {t: f[~f.index.duplicated(keep=False) & decimal[f["record"]].to_numpy()] for t, f in there.items()}
+        both = sure[count].index
+        for p in percents:
+            both = both.intersection(sure[p].index)
+        both = both.difference(there[reported].index).sort_values()
+        parts = [sure[p].loc[both] for p in percents]
+        counts = sure[count].loc[both]
+        for i, (parent, text) in enumerate(zip(counts["record"], counts["text"], strict=True)):
+            share = sum((Decimal(p["text"].iloc[i]) for p in parts), Decimal(0))
+            if parent not in made and share <= 100:
+                value = Decimal(text) * share / 100
+                made[parent] = format(value.normalize(), "f") if value else "0", [int(p["record"].iloc[i]) for p in parts]
+    rows = [(record, text, parents) for record, (text, parents) in made.items()]
+    return pd.DataFrame(rows, columns=["record", "text", "parents"])

@@ -1,0 +1,315 @@
+"""DM, Demographics: one record per subject of the enrolment log, with the reference dates everything else counts from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from adapter.derive.days import age_in_years, day_texts, study_day
+from adapter.derive.exposure import first_treatments
+from adapter.spec import (
+    ASSIGNED,
+    COLLECTED,
+    DERIVED,
+    PROTOCOL,
+    Dataset,
+    Inputs,
+    Records,
+    Variable,
+    call,
+    const,
+    issues_of,
+    joined,
+    parents_of,
+    path,
+    setting,
+)
+from mappings.parts import identifiers, text
+
+DOMAIN = "DM"
+LOG = "enrolment log: "
+
+
+def subjects(inputs: Inputs) -> Records:
+    """Return one record per subject: log, Patient, and the treatments that EX and CM hold.
+
+    The Patient is the surviving record of a merge. RFSTDTC is the first study treatment of the subject's arm (trial:
+    arms.*.treatment), else the randomisation date (protocol §2).
+    """
+    s = inputs.subjects.reset_index()
+    s["row"] = _patient_rows(inputs, s)
+    s["resource"] = "Patient"
+    p = inputs.facts["Patient"].frame
+    known = s["row"] >= 0
+    picked = p.iloc[s.loc[known, "row"].to_numpy()]
+    for column in ("gender", "birth_dtc", "deceased", "dtc", "day", "race", "ethnicity", "notes"):
+        s[column] = pd.Series(picked[column].to_numpy(dtype=object), index=s.index[known]).reindex(s.index)
+    s["deceased"] = s["deceased"].fillna(False).astype(bool)
+    issues = [issues_of(s.index[~known], s.loc[~known, "USUBJID"], "no-patient-resource", NO_PATIENT)]
+    undated = s["deceased"] & s["dtc"].isna()
+    issues.append(issues_of(s.index[undated], s.loc[undated, "USUBJID"], "death-date-unknown", NO_DEATH_DATE))
+    s["dthfl"] = np.where(s["deceased"], "Y", "")
+    s["dthdtc"] = text(s["dtc"]).where(s["deceased"], "")
+    _demographics(s, inputs)
+    parents = _treatments(s, inputs, issues)
+    _ends(s)
+    no_age = (s["consent_date"] != "") & known & (text(s["birth_dtc"]).str.len() < 10)
+    issues.append(issues_of(s.index[no_age], s.loc[no_age, "USUBJID"], "age-unknown", NO_AGE))
+    return Records(s, parents, issues=joined(issues))
+
+
+NO_PATIENT = "the subject is in the log, but no Patient resource came in"
+NO_DEATH_DATE = "the patient is dead; the date is not known"
+NO_AGE = "the birth date is missing or partial"
+
+
+def _patient_rows(inputs: Inputs, s: pd.DataFrame) -> pd.Series[int]:
+    """Return each subject's Patient row: the surviving record's, else the first of the others, -1 without any."""
+    facts = inputs.facts["Patient"]
+    found: dict[str, int] = {}
+    survivors = dict(zip(s["USUBJID"], s["survivor"], strict=True))
+    keys = facts.keyed.column("pat").to_pylist()
+    for row, (usubjid, key) in enumerate(zip(facts.frame["USUBJID"], keys, strict=True)):
+        if key == survivors[usubjid] or usubjid not in found:
+            found[usubjid] = row
+    return s["USUBJID"].map(found).fillna(-1).astype("int64")
+
+
+def _demographics(s: pd.DataFrame, inputs: Inputs) -> None:
+    """Add sex, race and ethnic group as CDISC terms; several races are MULTIPLE, each in SUPPDM."""
+    table = inputs.knowledge.codes["demographics"]
+    terms = {(r["variable"], r["code"]): r["ct"] for r in table}
+    s["sex"] = [terms.get(("SEX", g), "U") for g in text(s["gender"])]
+    races = [sorted({terms[k] for c in t.split("\n") if (k := ("RACE", c)) in terms}) for t in text(s["race"])]
+    default = inputs.trial.defaults.race or "UNKNOWN"
+    s["race_ct"] = ["MULTIPLE" if len(r) > 1 else r[0] if r else default for r in races]
+    for i in range(2):
+        s[f"race{i + 1}"] = [r[i] if len(r) > 1 else "" for r in races]
+    ethnic = [terms.get(("ETHNIC", t.split("\n")[0]), "") for t in text(s["ethnicity"])]
+    s["ethnic"] = [e or inputs.trial.defaults.ethnicity for e in ethnic]
+
+
+def _treatments(s: pd.DataFrame, inputs: Inputs, issues: list[pd.DataFrame]) -> pd.DataFrame | None:
+    """Add rfstdtc, rfxstdtc, rfxendtc, actual arm and the reason why an arm is empty; return the sources of RFSTDTC."""
+    ex = _events(inputs, "EX")
+    given = first_treatments(ex, pd.Series(dtype="str"), count_ongoing=False, limited=False)
+    s["rfxstdtc"] = text(s["USUBJID"].map(given["first"]))
+    s["rfxendtc"] = text(s["USUBJID"].map(given["last"]))
+    received = {u: set(g) for u, g in ex.groupby("USUBJID")["product"]} if len(ex) else {}
+    s["treated"], s["actual"], parents = "", "", []
+    for code, arm in inputs.trial.arms.items():
+        mine = s["arm"] == code
+        for rule in arm.treatment.values():
+            if rule.dataset == "EX":
+                events, limits = ex[ex["product"] == rule.product], pd.Series(dtype="str")
+            else:
+                events = _events(inputs, "CM", [inputs.trial.medications[m] for m in rule.medications])
+                limits = s.set_index("USUBJID")["randomisation_date"]
+            first = first_treatments(events, limits, rule.ongoing == "count_from_limit", rule.not_before is not None)
+            hit = mine & s["USUBJID"].isin(first.index)
+            started = text(s["USUBJID"].map(first["first"]))
+            better = hit & ((s["treated"] == "") | (started < s["treated"]))
+            s.loc[better, "treated"] = started[better]
+            s.loc[hit, "actual"] = code
+            source = inputs.records[rule.dataset].frame.loc[first["record"].reindex(s.loc[better, "USUBJID"])]
+            for resource in sorted(set(source["resource"])):
+                where = (source["resource"] == resource).to_numpy()
+                labels = s.index[better][where]
+                parents.append(parents_of(labels, "RFSTDTC", resource, source.loc[where, "row"].to_numpy()))
+    for code, arm in inputs.trial.arms.items():
+        products = {r.product for r in arm.treatment.values() if r.dataset == "EX"}
+        other = (s["arm"] != "") & (s["arm"] != code) & s["USUBJID"].map(lambda u, p=products: bool(p & received.get(u, set())))
+        s.loc[other, "actual"] = code
+        why = f"treated with the product of arm {code}"
+        issues.append(issues_of(s.index[other], s.loc[other, "USUBJID"], "actual-arm-differs", why))
+    sources = {"treatment": s["treated"], "randomisation": s["randomisation_date"], "consent": s["consent_date"]}
+    s["rfstdtc"] = ""
+    for name in inputs.trial.reference_dates.rfstdtc:
+        s["rfstdtc"] = s["rfstdtc"].where((s["rfstdtc"] != "") | (s["arm"] == ""), sources[name])
+    labels = {c: a.label for c, a in inputs.trial.arms.items()}
+    s["arm_text"], s["actual_text"] = s["arm"].map(labels).fillna(""), s["actual"].map(labels).fillna("")
+    failed = (s["arm"] == "") & (s["screen_failure_reason"] != "")
+    s["armnrs"] = np.select(
+        [failed, s["arm"] == "", s["actual"] == ""], ["SCREEN FAILURE", "NOT ASSIGNED", "ASSIGNED, NOT TREATED"], ""
+    )
+    return joined(parents)
+
+
+def _events(inputs: Inputs, dataset: str, groups: list[Any] | None = None) -> pd.DataFrame:
+    """Return the records of EX or CM as treatment events; `groups` are medication groups of the trial."""
+    frame = inputs.records[dataset].frame
+    if groups is not None:
+        wanted = pd.Series(False, index=frame.index)
+        for g in groups:
+            wanted |= (frame["cat"] == g.category) & (frame["decod"].isin(g.substances) if g.substances else True)
+        frame = frame[wanted]
+    events = frame[["USUBJID", "dtc", "end_dtc", "open"]].copy()
+    events["product"] = frame["product"] if "product" in frame else ""
+    events["record"] = frame.index
+    return events
+
+
+def _ends(s: pd.DataFrame) -> None:
+    """Add rfendtc (last known contact, never after death) and rfpendtc (death or withdrawal of consent)."""
+    seen = day_texts(s["last_seen"])
+    died = s["dthdtc"].str.slice(0, 10)
+    full = died.str.len() == 10
+    last = seen.where(~full | (seen <= died), died)
+    last = last.where(~full, died)
+    s["rfendtc"] = last.where(s["rfstdtc"] != "", "")
+    withdrew = text(s["withdrawal_date"]).where(text(s["withdrawal_type"]) == "consent", "")
+    s["rfpendtc"] = s["dthdtc"].where(s["dthdtc"] != "", withdrew)
+
+
+def _log(name: str, label: str, column: str, core: str, fhir: str = "", **more: Any) -> Variable:
+    return Variable(name, label, "Char", path(column, LOG + (fhir or column)), COLLECTED, core, "Record Qualifier", **more)  # type: ignore[arg-type]
+
+
+def reference_start(rfstdtc: pd.Series[Any]) -> pd.Series[Any]:
+    """First study treatment of the subject's arm: for an arm with a trial product its first infusion; else the first \
+conventional treatment given on or after randomisation, a course under way counting from the randomisation date; \
+without any, the randomisation date; empty where the subject was not randomised."""
+    return rfstdtc
+
+
+def reference_end(rfendtc: pd.Series[Any]) -> pd.Series[Any]:
+    """Last day on which a result, an administration or a procedure proves that the subject was seen or alive, never \
+after the data cut; the day of death where the subject died."""
+    return rfendtc
+
+
+def first_exposure(rfxstdtc: pd.Series[Any]) -> pd.Series[Any]:
+    """Start of the first EX record; empty in an arm whose treatment is conventional and lives in CM."""
+    return rfxstdtc
+
+
+def last_exposure(rfxendtc: pd.Series[Any]) -> pd.Series[Any]:
+    """End of the last EX record (its start where no end is known)."""
+    return rfxendtc
+
+
+def end_of_participation(rfpendtc: pd.Series[Any]) -> pd.Series[Any]:
+    """Date of death, else the day on which consent was withdrawn; empty while the subject takes part."""
+    return rfpendtc
+
+
+def actual_arm(actual: pd.Series[Any]) -> pd.Series[Any]:
+    """Arm whose study treatment the subject received; empty where none was given."""
+    return actual
+
+
+def arm_null_reason(armnrs: pd.Series[Any]) -> pd.Series[Any]:
+    """SCREEN FAILURE where the log gives a reason for it, NOT ASSIGNED where the subject was not randomised, ASSIGNED, \
+NOT TREATED where no treatment of the arm was given."""
+    return armnrs
+
+
+def _derived(name: str, label: str, function: Any, column: str, core: str = "Exp", **more: Any) -> Variable:
+    return Variable(name, label, "Char", call(function, column), DERIVED, core, "Record Qualifier", **more)  # type: ignore[arg-type]
+
+
+DATASET = Dataset(
+    name=DOMAIN,
+    label="Demographics",
+    cls="SPECIAL PURPOSE",
+    structure="One record per subject",
+    keys=("STUDYID", "USUBJID"),
+    records=subjects,
+    needs=("EX", "CM"),
+    repeating=False,
+    variables=(
+        *identifiers(DOMAIN, sequence=False),
+        Variable(
+            "SUBJID", "Subject Identifier for the Study", "Char", path("subjid", LOG + "subjid"), ASSIGNED, "Req", "Topic"
+        ),
+        _derived("RFSTDTC", "Subject Reference Start Date/Time", reference_start, "rfstdtc"),
+        _derived("RFENDTC", "Subject Reference End Date/Time", reference_end, "rfendtc"),
+        _derived("RFXSTDTC", "Date/Time of First Study Treatment", first_exposure, "rfxstdtc"),
+        _derived("RFXENDTC", "Date/Time of Last Study Treatment", last_exposure, "rfxendtc"),
+        _log("RFICDTC", "Date/Time of Informed Consent", "consent_date", "Exp"),
+        _derived("RFPENDTC", "Date/Time of End of Participation", end_of_participation, "rfpendtc"),
+        Variable(
+            "DTHDTC",
+            "Date/Time of Death",
+            "Char",
+            path("dthdtc", "Patient.deceasedDateTime"),
+            COLLECTED,
+            "Exp",
+            "Record Qualifier",
+        ),
+        Variable(
+            "DTHFL",
+            "Subject Death Flag",
+            "Char",
+            path("dthfl", "Patient.deceased[x]"),
+            COLLECTED,
+            "Exp",
+            "Record Qualifier",
+            codelist="C66742",
+        ),
+        _log("SITEID", "Study Site Identifier", "siteid", "Req"),
+        Variable(
+            "AGE",
+            "Age",
+            "Num",
+            call(age_in_years, "birth_dtc", "RFICDTC", partial=setting("defaults.partial_birth_date")),
+            DERIVED,
+            "Exp",
+            "Record Qualifier",
+        ),
+        Variable(
+            "AGEU", "Age Units", "Char", setting("defaults.age_unit"), ASSIGNED, "Exp", "Variable Qualifier", codelist="C66781"
+        ),
+        Variable(
+            "SEX", "Sex", "Char", path("sex", "Patient.gender"), COLLECTED, "Req", "Record Qualifier", codelist="C66731"
+        ),
+        Variable(
+            "RACE",
+            "Race",
+            "Char",
+            path("race_ct", "Patient.extension(us-core-race)"),
+            COLLECTED,
+            "Exp",
+            "Record Qualifier",
+            codelist="C74457",
+            comment="Where the hospital records none, the trial's default.",
+        ),
+        Variable(
+            "ETHNIC",
+            "Ethnicity",
+            "Char",
+            path("ethnic", "Patient.extension(us-core-ethnicity)"),
+            COLLECTED,
+            "Perm",
+            "Record Qualifier",
+            codelist="C66790",
+        ),
+        _log("ARMCD", "Planned Arm Code", "arm", "Exp", codelist="ARMCD"),
+        Variable(
+            "ARM", "Description of Planned Arm", "Char", path("arm_text", LOG + "arm"), ASSIGNED, "Exp", "Synonym Qualifier"
+        ),
+        _derived("ACTARMCD", "Actual Arm Code", actual_arm, "actual", codelist="ARMCD"),
+        Variable(
+            "ACTARM",
+            "Description of Actual Arm",
+            "Char",
+            call(actual_arm, "actual_text"),
+            DERIVED,
+            "Exp",
+            "Synonym Qualifier",
+        ),
+        _derived("ARMNRS", "Reason Arm and/or Actual Arm is Null", arm_null_reason, "armnrs", codelist="C142179"),
+        Variable("ACTARMUD", "Description of Unplanned Actual Arm", "Char", const(""), ASSIGNED, "Exp", "Record Qualifier"),
+        Variable("COUNTRY", "Country", "Char", setting("defaults.country"), PROTOCOL, "Req", "Record Qualifier", dictionary="ISO 3166"),
+        _log("DMDTC", "Date/Time of Collection", "screening_date", "Perm"),
+        Variable("DMDY", "Study Day of Collection", "Num", call(study_day, "DMDTC", "RFSTDTC"), DERIVED, "Perm", "Timing"),
+        Variable(
+            "RACE1", "Race 1", "Char", path("race1", "Patient.extension(us-core-race)"), COLLECTED, supplemental=True
+        ),
+        Variable(
+            "RACE2", "Race 2", "Char", path("race2", "Patient.extension(us-core-race)"), COLLECTED, supplemental=True
+        ),
+    ),
+)

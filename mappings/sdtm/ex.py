@@ -1,0 +1,166 @@
+"""EX, Exposure: the doses of EC that were given, per kilogram of body weight (sdtm-conventions EX/EC)."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from adapter.derive.coding import coded, resolved_units
+from adapter.derive.exposure import given_dose, weight_before
+from adapter.spec import (
+    ASSIGNED,
+    COLLECTED,
+    DERIVED,
+    Dataset,
+    Inputs,
+    Records,
+    Variable,
+    call,
+    issues_of,
+    joined,
+    parents_of,
+    path,
+)
+from mappings.parts import identifiers, study_day_of, text
+
+DOMAIN = "EX"
+
+
+def exposures(inputs: Inputs) -> Records:
+    """Return one record per dose given. A total dose is divided by the body weight nearest before (protocol §8)."""
+    e = inputs.records["EC"].frame
+    e = e[e["occur"] == "Y"].copy()
+    weights = body_weights(inputs)
+    at = weight_before(e["USUBJID"], e["day"], weights["USUBJID"], weights["day"], weights["kg"])
+    known = at[at >= 0]
+    e["weight"] = ""
+    e.loc[known.index, "weight"] = weights["kg"].to_numpy(dtype=object)[known.to_numpy()]
+    dosing = inputs.trial.dosing
+    e["planned_unit"] = e["product"].map({k: d.unit for k, d in dosing.items()}).astype("str")
+    total = (e["ecdosu"] != e["planned_unit"]) & (e["ecdose"] != "")
+    missing = total & (e["weight"] == "")
+    e["per_unit"] = e["product"].map({k: str(d.total_per_dose_unit) for k, d in dosing.items()}).astype("str")
+    e["exdosu"] = e["planned_unit"].where((e["ecdose"] != "") & ~missing, "")
+    rows = weights["row"].to_numpy()[known.to_numpy()] if len(known) else []
+    used = total[known.index] if len(known) else pd.Series(dtype=bool)
+    parents = parents_of(known.index, "EXDOSE", "Observation", rows)[used.to_numpy(dtype=bool)] if len(known) else None
+    why = "a total dose cannot be given per kg: no body weight on or before the day"
+    issues = issues_of(e.index[missing], e.loc[missing, "USUBJID"], "dose-weight-missing", why)
+    e["notes"] = None  # reported once, with EC
+    return Records(e, parents, issues=joined([issues]))
+
+
+def body_weights(inputs: Inputs) -> pd.DataFrame:
+    """Return the subjects' body weights: USUBJID, day, kg (exact text), row; in a content order."""
+    o = inputs.frame("Observation")
+    meaning = coded(inputs.knowledge.codes["observations"], o["code"], o["code_text"])
+    o = o[(meaning["testcd"] == "WEIGHT") & (meaning["domain"] == "VS") & (o["kind"] == "quantity")]
+    units = inputs.knowledge.units
+    ucum = resolved_units(units, o["unit_code"], o["unit_system"], o["unit_text"])["ucum"]
+    kg, _ = units.standard_results(
+        text(o["value"]), ucum.where(ucum != "", None), pd.Series("kg", index=o.index), pd.Series("2", index=o.index)
+    )
+    found = o[["USUBJID", "day", "row", "dtc"]].assign(kg=pd.Series(kg, index=o.index, dtype="object"))
+    found = found[found["kg"].map(lambda t: isinstance(t, str) and t.replace(".", "", 1).isdecimal())]
+    return found.sort_values(["USUBJID", "dtc", "kg", "row"], kind="stable").reset_index(drop=True)
+
+
+DATASET = Dataset(
+    name=DOMAIN,
+    label="Exposure",
+    cls="INTERVENTIONS",
+    structure="One record per protocol-specified study treatment, constant-dosing interval, per subject",
+    keys=("STUDYID", "USUBJID", "EXTRT", "EXSTDTC", "EXENDTC", "EXLOT"),
+    records=exposures,
+    needs=("EC",),
+    sequence="EXSEQ",
+    variables=(
+        *identifiers(DOMAIN),
+        Variable(
+            "EXTRT",
+            "Name of Treatment",
+            "Char",
+            path("trt", "MedicationAdministration.medication[x]"),
+            ASSIGNED,
+            "Req",
+            "Topic",
+        ),
+        Variable(
+            "EXDOSE",
+            "Dose",
+            "Num",
+            call(given_dose, "ecdose", "ecdosu", "planned_unit", "per_unit", "weight"),
+            DERIVED,
+            "Exp",
+            "Record Qualifier",
+        ),
+        Variable(
+            "EXDOSU",
+            "Dose Units",
+            "Char",
+            path("exdosu", "MedicationAdministration.dosage.dose.code"),
+            ASSIGNED,
+            "Exp",
+            "Variable Qualifier",
+            codelist="C71620",
+        ),
+        Variable(
+            "EXDOSFRM",
+            "Dose Form",
+            "Char",
+            path("dosfrm", "products.csv"),
+            ASSIGNED,
+            "Exp",
+            "Variable Qualifier",
+            codelist="C66726",
+        ),
+        Variable(
+            "EXDOSFRQ",
+            "Dosing Frequency per Interval",
+            "Char",
+            path("dosfrq", "products.csv"),
+            ASSIGNED,
+            "Perm",
+            "Record Qualifier",
+            codelist="C71113",
+        ),
+        Variable(
+            "EXROUTE",
+            "Route of Administration",
+            "Char",
+            path("ecroute", "MedicationAdministration.dosage.route"),
+            COLLECTED,
+            "Perm",
+            "Variable Qualifier",
+            codelist="C66729",
+        ),
+        Variable(
+            "EXLOT",
+            "Lot Number",
+            "Char",
+            path("lot", "Medication.batch.lotNumber or BiologicallyDerivedProduct.identifier"),
+            COLLECTED,
+            "Perm",
+            "Record Qualifier",
+        ),
+        Variable(
+            "EXSTDTC",
+            "Start Date/Time of Treatment",
+            "Char",
+            path("dtc", "MedicationAdministration.effective[x]"),
+            COLLECTED,
+            "Exp",
+            "Timing",
+        ),
+        Variable(
+            "EXENDTC",
+            "End Date/Time of Treatment",
+            "Char",
+            path("end_dtc", "MedicationAdministration.effectivePeriod.end"),
+            COLLECTED,
+            "Exp",
+            "Timing",
+        ),
+        study_day_of("EXSTDY", "Study Day of Start of Treatment", "EXSTDTC"),
+        study_day_of("EXENDY", "Study Day of End of Treatment", "EXENDTC"),
+    ),
+)

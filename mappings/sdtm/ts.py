@@ -1,0 +1,79 @@
+"""TS, Trial Summary: what the trial definition says of the study (ts.csv), and a few facts of this delivery."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pandas as pd
+
+from adapter.spec import ASSIGNED, PROTOCOL, Dataset, Records, ValueLevel, Variable, const, path, setting
+
+DOMAIN = "TS"
+
+
+def trial_summary(trial: Any, run: dict[str, str]) -> Records:
+    """Return one record per row of ts.csv. `@run.x` is a fact of this delivery, `@a.b` and `{a.b}` are trial settings.
+
+    run: actual_subjects, data_cut, first_consent, last_contact, ongoing; an empty fact becomes null flavour NI.
+    """
+    rows = []
+    for p in trial.summary:
+        value, code, flavour = filled(p.TSVAL, trial, run), p.TSVALCD, p.TSVALNF
+        if not value and not flavour:
+            flavour = "NI"
+        if p.TSVAL == "@run.ongoing":
+            code = {"Y": "C49488", "N": "C49487"}.get(value, "")
+        version = filled(p.TSVCDVER, trial, run) if code or p.TSVCDREF else ""
+        rows.append(
+            {
+                "tsseq": float(p.TSSEQ),
+                "tsgrpid": p.TSGRPID,
+                "tsparmcd": p.TSPARMCD,
+                "tsparm": p.TSPARM,
+                "tsval": value,
+                "tsvalnf": flavour,
+                "tsvalcd": code,
+                "tsvcdref": p.TSVCDREF if code else "",
+                "tsvcdver": version if code else "",
+            }
+        )
+    return Records(pd.DataFrame(rows).sort_values(["tsparmcd", "tsseq"], ignore_index=True))
+
+
+def filled(template: str, trial: Any, run: dict[str, str]) -> str:
+    """Return a value of ts.csv with its references replaced."""
+    if template.startswith("@run."):
+        return run[template[5:]]
+    if template.startswith("@"):
+        return str(trial.setting(template[1:]))
+    return re.sub(r"\{([^{}]+)\}", lambda m: str(trial.setting(m[1])), template)
+
+
+def _char(name: str, label: str, column: str, core: str, role: str, codelist: str | None = None) -> Variable:
+    return Variable(name, label, "Char", path(column, "trial definition: ts.csv"), PROTOCOL, core, role, codelist=codelist)  # type: ignore[arg-type]
+
+
+DATASET = Dataset(
+    name=DOMAIN,
+    label="Trial Summary",
+    cls="TRIAL DESIGN",
+    structure="One record per trial summary parameter value",
+    keys=("STUDYID", "TSPARMCD", "TSSEQ"),
+    records=trial_summary,
+    reference=True,
+    value_levels=(ValueLevel("TSVAL", "TSPARMCD"),),
+    variables=(
+        Variable("STUDYID", "Study Identifier", "Char", setting("study.id"), PROTOCOL, "Req", "Identifier"),
+        Variable("DOMAIN", "Domain Abbreviation", "Char", const(DOMAIN), ASSIGNED, "Req", "Identifier"),
+        Variable("TSSEQ", "Sequence Number", "Num", path("tsseq", "trial definition: ts.csv"), ASSIGNED, "Req", "Identifier"),
+        _char("TSGRPID", "Group ID", "tsgrpid", "Perm", "Identifier"),
+        _char("TSPARMCD", "Trial Summary Parameter Short Name", "tsparmcd", "Req", "Topic", "C66738"),
+        _char("TSPARM", "Trial Summary Parameter", "tsparm", "Req", "Synonym Qualifier", "C67152"),
+        _char("TSVAL", "Parameter Value", "tsval", "Exp", "Result Qualifier"),
+        _char("TSVALNF", "Parameter Value Null Flavor", "tsvalnf", "Perm", "Result Qualifier"),
+        _char("TSVALCD", "Parameter Value Code", "tsvalcd", "Exp", "Result Qualifier"),
+        _char("TSVCDREF", "Name of the Reference Terminology", "tsvcdref", "Exp", "Result Qualifier", "C66788"),
+        _char("TSVCDVER", "Version of the Reference Terminology", "tsvcdver", "Exp", "Result Qualifier"),
+    ),
+)
