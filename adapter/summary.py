@@ -43,6 +43,7 @@ class DatasetSummary:
     rows: int = 0
     subjects: dict[str, int] = field(default_factory=dict)
     lengths: dict[str, int] = field(default_factory=dict)
+    shortest: dict[str, int] = field(default_factory=dict)
     filled: dict[str, int] = field(default_factory=dict)
     terms: dict[str, set[str]] = field(default_factory=dict)
     levels: dict[str, dict[str, Level]] = field(default_factory=dict)
@@ -55,6 +56,8 @@ class DatasetSummary:
             self.subjects[name] = self.subjects.get(name, 0) + n
         for name, n in other.lengths.items():
             self.lengths[name] = max(self.lengths.get(name, 0), n)
+        for name, n in other.shortest.items():
+            self.shortest[name] = min(self.shortest.get(name, n), n)
         for name, n in other.filled.items():
             self.filled[name] = self.filled.get(name, 0) + n
         for name, found in other.terms.items():
@@ -99,7 +102,10 @@ def summarise(
         array = pa.array(frame[name], pa.large_string(), from_pandas=True)
         sizes = pc.binary_length(array)
         s.lengths[name] = int(pc.max(sizes).as_py() or 0) if len(array) else 0
-        s.filled[name] = int(pc.sum(pc.greater(sizes, 0)).as_py() or 0) if len(array) else 0
+        some = sizes.filter(pc.greater(sizes, 0))
+        s.filled[name] = len(some)
+        if len(some):
+            s.shortest[name] = int(pc.min(some).as_py())
         texts[name] = array
     for name in coded:
         s.terms[name] = {t for t in texts[name].unique().to_pylist() if t}

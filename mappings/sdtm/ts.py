@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import pandas as pd
@@ -13,18 +12,18 @@ DOMAIN = "TS"
 
 
 def trial_summary(trial: Any, run: dict[str, str]) -> Records:
-    """Return one record per row of ts.csv. `@run.x` is a fact of this delivery, `@a.b` and `{a.b}` are trial settings.
+    """Return one record per row of ts.csv; a fact of this delivery that is not known becomes null flavour NI.
 
-    run: actual_subjects, data_cut, first_consent, last_contact, ongoing; an empty fact becomes null flavour NI.
+    run: the names of adapter.trial_tables.RUN_SOURCES.
     """
     rows = []
     for p in trial.summary:
-        value, code, flavour = filled(p.TSVAL, trial, run), p.TSVALCD, p.TSVALNF
+        value, code, flavour = trial.fill(p.TSVAL, run), p.TSVALCD, p.TSVALNF
         if not value and not flavour:
             flavour = "NI"
         if p.TSVAL == "@run.ongoing":
             code = {"Y": "C49488", "N": "C49487"}.get(value, "")
-        version = filled(p.TSVCDVER, trial, run) if code or p.TSVCDREF else ""
+        version = trial.fill(p.TSVCDVER, run) if code or p.TSVCDREF else ""
         rows.append(
             {
                 "tsseq": float(p.TSSEQ),
@@ -39,15 +38,6 @@ def trial_summary(trial: Any, run: dict[str, str]) -> Records:
             }
         )
     return Records(pd.DataFrame(rows).sort_values(["tsparmcd", "tsseq"], ignore_index=True))
-
-
-def filled(template: str, trial: Any, run: dict[str, str]) -> str:
-    """Return a value of ts.csv with its references replaced."""
-    if template.startswith("@run."):
-        return run[template[5:]]
-    if template.startswith("@"):
-        return str(trial.setting(template[1:]))
-    return re.sub(r"\{([^{}]+)\}", lambda m: str(trial.setting(m[1])), template)
 
 
 def _char(name: str, label: str, column: str, core: str, role: str, codelist: str | None = None) -> Variable:

@@ -1,0 +1,225 @@
+"""Step 4: summaries and parts -> files. Streams the records of all parts in USUBJID order, never a whole dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path as FilePath
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from adapter.define import present
+from adapter.spec import Call, Dataset, Path, Variable
+from adapter.summary import DatasetSummary
+from adapter.writers.xpt import XptVariable
+
+CHUNK_ROWS = 16_384
+BATCH_ROWS = 4_096
+COMPONENT_ELEMENTS = ("code", "value[x]", "interpretation", "referenceRange", "dataAbsentReason")
+TRACE_SCHEMA = pa.schema(
+    [
+        ("USUBJID", pa.string()),
+        ("SEQ", pa.int32()),
+        ("VARIABLE", pa.dictionary(pa.int32(), pa.string())),
+        ("RESOURCE", pa.dictionary(pa.int32(), pa.string())),
+        ("KEYED_ID", pa.string()),
+        ("VERSION", pa.string()),
+        ("ELEMENT", pa.dictionary(pa.int32(), pa.string())),
+        ("FILE", pa.int32()),
+        ("LINE", pa.int64()),
+        ("RULE", pa.dictionary(pa.int32(), pa.string())),
+    ]
+)
+
+
+def subject_order(parts: Sequence[Mapping[str, int]]) -> list[tuple[int, int]]:
+    """Return (part, records) in USUBJID order; each part maps its subjects, in its own order, to their records."""
+    found = sorted((usubjid, i, n) for i, part in enumerate(parts) for usubjid, n in part.items())
+    merged: list[tuple[int, int]] = []
+    for _, i, n in found:
+        if merged and merged[-1][0] == i:
+            merged[-1] = i, merged[-1][1] + n
+        else:
+            merged.append((i, n))
+    return merged
+
+
+class PartReader:
+    """Reads a part (Arrow IPC file, small record batches) from the front, so many rows at a time."""
+
+    def __init__(self, path: str) -> None:
+        self._file = pa.OSFile(path, "rb")
+        self._reader = pa.ipc.open_file(self._file)
+        self._next = 0
+        self._held: pa.Table | None = None
+        self._at = 0
+
+    @property
+    def schema(self) -> pa.Schema:
+        return self._reader.schema
+
+    def take(self, rows: int) -> Iterator[pa.Table]:
+        """Yield the next `rows` rows as slices."""
+        while rows:
+            if self._held is None or self._at == self._held.num_rows:
+                self._held = pa.Table.from_batches([self._reader.get_batch(self._next)])
+                self._next, self._at = self._next + 1, 0
+            step = min(rows, self._held.num_rows - self._at)
+            yield self._held.slice(self._at, step)
+            self._at += step
+            rows -= step
+
+    def close(self) -> None:
+        self._held = None
+        self._file.close()
+
+
+def write_part(path: FilePath, table: pa.Table) -> None:
+    """Write a part in batches small enough that many parts can be open at once."""
+    with pa.OSFile(str(path), "wb") as f, pa.ipc.new_file(f, table.schema) as writer:
+        writer.write_table(table.combine_chunks(), max_chunksize=BATCH_ROWS)
+
+
+def in_order(paths: Sequence[str], order: Sequence[tuple[int, int]], chunk: int = CHUNK_ROWS) -> Iterator[pa.Table]:
+    """Yield the rows of all parts in USUBJID order, in tables of about `chunk` rows. Parts are opened once each."""
+    readers = [PartReader(p) for p in paths]
+    try:
+        held: list[pa.Table] = []
+        rows = 0
+        for part, n in order:
+            for piece in readers[part].take(n):
+                held.append(piece)
+                rows += piece.num_rows
+                if rows >= chunk:
+                    yield pa.concat_tables(held)
+                    held, rows = [], 0
+        if held:
+            yield pa.concat_tables(held)
+    finally:
+        for r in readers:
+            r.close()
+
+
+def xpt_variables(d: Dataset, s: DatasetSummary) -> list[XptVariable]:
+    """Return the XPT attributes of a dataset's variables; character lengths are those the data need."""
+    return [
+        XptVariable(v.name, v.label, v.type, 8 if v.type == "Num" else max(1, s.lengths.get(v.name, 0)))
+        for v in present(d, s)
+    ]
+
+
+def traced(d: Dataset, s: DatasetSummary) -> list[Variable]:
+    """Return the variables whose values come from a resource: read from it, or computed from what was read."""
+    skip = {d.sequence, "USUBJID", "STUDYID", "DOMAIN"}
+    return [
+        v
+        for v in present(d, s)
+        if v.name not in skip and s.filled.get(v.name) and isinstance(v.source, Path | Call)
+    ]
+
+
+def element_of(v: Variable, resource: str) -> str:
+    """Return the FHIR path of a variable in a resource type; empty where it is not read from that type."""
+    if not isinstance(v.source, Path):
+        return ""
+    return next((p for p in v.source.fhir if p.startswith(resource)), "")
+
+
+def expand_trace(d: Dataset, s: DatasetSummary, chunk: pa.Table) -> pa.Table:
+    """Return one trace row per record with a source and traced variable that has a value, in record order."""
+    variables = traced(d, s)
+    n = chunk.num_rows
+    sourced = chunk.column("_rid").is_valid().to_numpy(zero_copy_only=False) if n else np.zeros(0, dtype=bool)
+    if not variables or not sourced.any():
+        return TRACE_SCHEMA.empty_table()
+    filled = np.column_stack([_filled(chunk.column(v.name)) for v in variables]) & sourced[:, None]
+    record, which = np.nonzero(filled)
+    kinds = chunk.column("_type").combine_chunks().dictionary_encode()
+    elements = chunk.column("_element").combine_chunks().dictionary_encode()
+    return _trace_rows(d, variables, chunk, record, which, kinds, elements)
+
+
+def _trace_rows(
+    d: Dataset,
+    variables: Sequence[Variable],
+    chunk: pa.Table,
+    record: np.ndarray[tuple[int], np.dtype[np.intp]],
+    which: np.ndarray[tuple[int], np.dtype[np.intp]],
+    kinds: pa.DictionaryArray,
+    elements: pa.DictionaryArray,
+) -> pa.Table:
+    kind_names, element_names = kinds.dictionary.to_pylist(), elements.dictionary.to_pylist()
+    kind = kinds.indices.fill_null(0).to_numpy(zero_copy_only=False)[record]
+    element = elements.indices.fill_null(0).to_numpy(zero_copy_only=False)[record]
+    # one path per (variable, resource type, element); few of them, so they are made once and numbered
+    code = (which * len(kind_names) + kind) * max(1, len(element_names)) + element
+    unique, inverse = np.unique(code, return_inverse=True)
+    paths = []
+    for c in unique:
+        rest, e = divmod(int(c), max(1, len(element_names)))
+        v, k = divmod(rest, len(kind_names))
+        paths.append(_inside(element_of(variables[v], kind_names[k]), kind_names[k], element_names[e] if element_names else ""))
+    path_names = sorted(set(paths))
+    place = {p: i for i, p in enumerate(path_names)}
+    path_index = np.array([place[p] for p in paths], dtype=np.int32)[inverse]
+    rules = [f"MT.{d.name}.{v.name}" if isinstance(v.source, Call) else "" for v in variables]
+    rule_names = sorted(set(rules))
+    rule_index = np.array([rule_names.index(r) for r in rules], dtype=np.int32)[which]
+    take = pa.array(record)
+    seq = chunk.column(d.sequence).combine_chunks().cast(pa.int32()) if d.sequence else pa.nulls(chunk.num_rows, pa.int32())
+    hexed = pa.array([None if r is None else r.hex() for r in chunk.column("_rid").to_pylist()], pa.string())
+    return pa.table(
+        [
+            chunk.column("USUBJID").combine_chunks().take(take),
+            seq.take(take),
+            _coded(which, [v.name for v in variables]),
+            _coded(kind, kind_names),
+            hexed.take(take),
+            chunk.column("_version").combine_chunks().take(take),
+            _coded(path_index, path_names),
+            chunk.column("_file").combine_chunks().take(take),
+            chunk.column("_line").combine_chunks().take(take),
+            _coded(rule_index, rule_names),
+        ],
+        schema=TRACE_SCHEMA,
+    )
+
+
+def _coded(index: np.ndarray[tuple[int], np.dtype[np.int32]], names: Sequence[str]) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(pa.array(index.astype(np.int32)), pa.array(list(names), pa.string()))
+
+
+def _inside(path: str, kind: str, element: str) -> str:
+    """Return the path inside a component: `Observation.value[x]` of `component[1]` is `Observation.component[1].value[x]`."""
+    if not element or not path:
+        return path
+    rest = path[len(kind) + 1 :]
+    return f"{kind}.{element}.{rest}" if rest.startswith(COMPONENT_ELEMENTS) else path
+
+
+def _filled(column: pa.ChunkedArray) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    if pa.types.is_string(column.type):
+        return pc.greater(pc.binary_length(column), 0).fill_null(False).to_numpy()  # type: ignore[no-any-return]
+    return column.is_valid().to_numpy()  # type: ignore[no-any-return]
+
+
+def extra_trace(chunk: pa.Table) -> pa.Table:
+    """Return the trace rows of further sources (Records.parents)."""
+    rids = [None if r is None else r.hex() for r in chunk.column("_rid").to_pylist()]
+    empty = pa.array([""] * chunk.num_rows, pa.string()).dictionary_encode()
+    return pa.table(
+        [
+            chunk.column("USUBJID"),
+            chunk.column("_seq").cast(pa.int32()),
+            chunk.column("_variable").combine_chunks().dictionary_encode(),
+            chunk.column("_type").combine_chunks().dictionary_encode(),
+            pa.array(rids, pa.string()),
+            chunk.column("_version"),
+            chunk.column("_element").combine_chunks().dictionary_encode(),
+            chunk.column("_file"),
+            chunk.column("_line"),
+            empty,
+        ],
+        schema=TRACE_SCHEMA,
+    )

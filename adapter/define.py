@@ -1,0 +1,291 @@
+"""From declarations and summaries to the Define-XML document: what is declared, as far as it is present in the data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, get_args
+
+from adapter.errors import DeclarationError
+from adapter.evaluate import resolved_settings
+from adapter.spec import ASSIGNED, Call, Dataset, Path, ValueLevel, Variable, path
+from adapter.summary import DatasetSummary, Level, level_key
+from adapter.terminology import Codelist, Terminology
+from adapter.trial import Trial
+from adapter.writers import define_model as m
+from adapter.writers.define_model import oid
+
+SUPP_LABELS = {
+    "STUDYID": "Study Identifier",
+    "RDOMAIN": "Related Domain Abbreviation",
+    "USUBJID": "Unique Subject Identifier",
+    "IDVAR": "Identifying Variable",
+    "IDVARVAL": "Identifying Variable Value",
+    "QNAM": "Qualifier Variable Name",
+    "QLABEL": "Qualifier Variable Label",
+    "QVAL": "Data Value",
+    "QORIG": "Origin",
+    "QEVAL": "Evaluator",
+}
+SUPP_KEYS = ("STUDYID", "RDOMAIN", "USUBJID", "IDVAR", "IDVARVAL", "QNAM")
+SDTM_CT, DEFINE_CT, IG = "STD.CT.SDTM", "STD.CT.DEFINE", "STD.IG"
+
+
+def present(d: Dataset, summary: DatasetSummary) -> tuple[Variable, ...]:
+    """Return the variables that the dataset carries: a permissible one without any value is left out (SDTMIG 3.4 §4.1.1)."""
+    return tuple(v for v in d.main if v.core != "Perm" or summary.filled.get(v.name))
+
+
+def supplement_dataset(d: Dataset) -> Dataset:
+    """Return the declaration of SUPP-- of a dataset (SDTMIG 3.4 §8.4)."""
+
+
+    required = ("STUDYID", "RDOMAIN", "USUBJID", "QNAM", "QLABEL", "QVAL", "QORIG")
+    variables = tuple(
+        Variable(
+            name,
+            label,
+            "Char",
+            path(name),
+            ASSIGNED,
+            "Req" if name in required else "Exp",
+            "Identifier",
+            codelist="ORIGINT" if name == "QORIG" else None,
+        )
+        for name, label in SUPP_LABELS.items()
+    )
+    return Dataset(
+        name=f"SUPP{d.name}",
+        label=f"Supplemental Qualifiers for {d.name}",
+        cls="RELATIONSHIP",
+        structure="One record per supplemental qualifier per related parent domain record(s)",
+        keys=SUPP_KEYS,
+        variables=variables,
+        records=d.records,
+        value_levels=(ValueLevel("QVAL", "QNAM"),),
+    )
+
+
+class DefineBuilder:
+    """Collects definitions while it walks the datasets; every definition is made once and only where it is used."""
+
+    def __init__(self, trial: Trial, terminology: Terminology) -> None:
+        self.trial = trial
+        self.terminology = terminology
+        self.items: dict[str, m.Item] = {}
+        self.methods: dict[str, m.Method] = {}
+        self.comments: dict[str, m.Comment] = {}
+        self.value_lists: list[m.ValueList] = []
+        self.where: dict[str, m.WhereClause] = {}
+        self.terms: dict[str, dict[str, str]] = {}
+        self.external: dict[str, m.CodeList] = {}
+
+    def comment(self, key: str, text: str) -> str:
+        self.comments.setdefault(key, m.Comment(key, text))
+        return key
+
+    def group(self, d: Dataset, s: DatasetSummary) -> m.ItemGroup:
+        """Return the ItemGroupDef of one dataset and collect everything it refers to."""
+        variables = present(d, s)
+        names = {v.name for v in variables}
+        keys = {k: i for i, k in enumerate([k for k in d.keys if k in names], 1)}
+        levels = {w.variable: w for w in d.value_levels if w.variable in names and s.levels.get(level_key(w))}
+        refs = []
+        for v in variables:
+            method = self._method(d, v)
+            self._item(d, v, s, levels.get(v.name))
+            refs.append(
+                m.ItemRef(
+                    oid("IT", d.name, v.name),
+                    mandatory=v.core == "Req",
+                    key_sequence=keys.get(v.name),
+                    method_oid=method,
+                    role=v.role or None,
+                    has_no_data=not s.filled.get(v.name),
+                )
+            )
+        empty = s.rows == 0
+        note = d.comment or ("No record in this delivery." if empty else None)
+        if d.cls not in get_args(m.Class):
+            raise DeclarationError(f"{d.name}: class {d.cls!r} is not one of {get_args(m.Class)}")
+        leaf = m.Leaf(oid("LF", d.name.lower()), f"{d.name.lower()}.xpt", f"{d.name.lower()}.xpt")
+        return m.ItemGroup(
+            oid=oid("IG", d.name),
+            name=d.name,
+            domain=d.name if not d.name.startswith("SUPP") else d.name[4:],
+            label=d.label,
+            structure=d.structure,
+            cls=d.cls,  # type: ignore[arg-type]
+            standard_oid=IG,
+            items=tuple(refs),
+            leaf=None if empty else leaf,
+            purpose=d.purpose,
+            repeating=d.repeating,
+            is_reference=d.reference,
+            has_no_data=empty,
+            comment_oid=self.comment(oid("COM", d.name), note) if note else None,
+        )
+
+    def _method(self, d: Dataset, v: Variable) -> str | None:
+        if not isinstance(v.source, Call):
+            return None
+        key = oid("MT", d.name, v.name)
+        text = v.source.method(resolved_settings(v.source, self.trial.setting))
+        self.methods[key] = m.Method(key, f"Algorithm for {d.name}.{v.name}", text)
+        return key
+
+    def _item(self, d: Dataset, v: Variable, s: DatasetSummary, level: Any) -> None:
+        key = oid("IT", d.name, v.name)
+        text = comment_of(v)
+        comment = self.comment(oid("COM", d.name, v.name), text) if text else None
+        codelist = self._codelist(v, s, d)
+        value_list = self._values(d, v, s, level) if level is not None else None
+        self.items[key] = m.Item(
+            key,
+            v.name,
+            **_shape(v, s),
+            label=v.label,
+            display_format=v.display,
+            codelist_oid=codelist,
+            value_list_oid=value_list,
+            origin_type=v.origin.type,
+            origin_source=v.origin.source,
+            comment_oid=comment,
+        )
+
+    def _codelist(self, v: Variable, s: DatasetSummary, d: Dataset) -> str | None:
+        if v.dictionary:
+            key = oid("CL", v.dictionary)
+            external = m.External(v.dictionary, "current")
+            self.external[key] = m.CodeList(key, v.dictionary, "text", None, external=external)
+            return key
+        if not v.codelist or not s.terms.get(v.name):
+            return None
+        known = self.terminology.codelist(v.codelist)
+        decodes = s.companions.get(v.name, {})
+        mine = self.terms.setdefault(known.ccode or known.name, {})
+        for term in sorted(s.terms[v.name]):
+            mine.setdefault(term, "")
+            if decodes.get(term):
+                mine[term] = decodes[term]
+        return oid("CL", known.name)
+
+    def _values(self, d: Dataset, v: Variable, s: DatasetSummary, level: Any) -> str:
+        refs = []
+        for value, found in sorted(s.levels[level_key(level)].items()):
+            item, where = oid("IT", d.name, v.name, value), oid("WC", d.name, level.by, value)
+            check = m.Check(oid("IT", d.name, level.by), "EQ", (value,))
+            self.where.setdefault(where, m.WhereClause(where, (check,)))
+            kind = "integer" if found.integer else "float" if found.numeric else "text"
+            self.items[item] = m.Item(
+                item,
+                v.name,
+                kind,  # type: ignore[arg-type]
+                length=_level_length(found),
+                significant_digits=found.decimals if kind == "float" else None,
+                origin_type=v.origin.type,
+                origin_source=v.origin.source,
+            )
+            method = oid("MT", d.name, v.name) if isinstance(v.source, Call) else None
+            refs.append(m.ItemRef(item, method_oid=method, where_clause_oids=(where,)))
+        key = oid("VL", d.name, v.name)
+        self.value_lists.append(m.ValueList(key, tuple(refs)))
+        return key
+
+    def code_lists(self) -> tuple[m.CodeList, ...]:
+        """Return the codelists with the terms that the data use."""
+        made = []
+        for name, used in sorted(self.terms.items()):
+            c = self.terminology.codelist(name)
+            made.append(_code_list(c, used))
+        return (*made, *(self.external[k] for k in sorted(self.external)))
+
+
+def _code_list(c: Codelist, used: Mapping[str, str]) -> m.CodeList:
+    terms = []
+    for value in sorted(used):
+        term = c.terms.get(value)
+        # a value outside a CDISC list is written as an extension; where the list may not be extended, it is a reported issue
+        extended = bool(c.ccode) and (term is None or not term.ccode)
+        decode = used[value] or (term.decode if term is not None and term.decode != value else None)
+        terms.append(m.Term(value, decode, term.ccode if term is not None and term.ccode else None, extended))
+    complete = all(t.decode for t in terms)
+    final = terms if complete else [m.Term(t.value, None, t.ccode, t.extended) for t in terms]
+    standard = None if not c.ccode else DEFINE_CT if c.package == "DEFINE-XML" else SDTM_CT
+    return m.CodeList(oid("CL", c.name), c.title, "text", standard, c.ccode or None, tuple(final))
+
+
+def _level_length(found: Level) -> int:
+    if found.integer or not found.numeric:
+        return max(1, found.length)
+    return max(1, found.digits + found.decimals + 1)
+
+
+def _shape(v: Variable, s: DatasetSummary) -> dict[str, Any]:
+    """Return data_type, length and significant_digits of a variable, measured in the data."""
+    if v.type == "Num":
+        found = s.numbers.get(v.name) or Level()
+        if found.rows == 0 or found.integer:
+            return {"data_type": "integer", "length": max(1, found.length, v.length or 1)}
+        return {"data_type": "float", "length": _level_length(found), "significant_digits": found.decimals}
+    longest, shortest = s.lengths.get(v.name, 0), s.shortest.get(v.name, 0)
+    if v.name.endswith("DTC"):
+        if shortest and shortest < 10:
+            return {"data_type": "partialDate" if longest <= 10 else "incompleteDatetime"}
+        return {"data_type": "datetime" if longest > 10 else "date"}
+    return {"data_type": "text", "length": max(1, v.length or longest)}
+
+
+def comment_of(v: Variable) -> str:
+    """Return the comment of a variable: its FHIR path where it was collected (there is no CRF), then its own words."""
+    parts = []
+    if isinstance(v.source, Path) and v.source.fhir:
+        parts.append(f"Source: {'; '.join(v.source.fhir)}.")
+    if v.comment:
+        parts.append(v.comment)
+    return " ".join(parts)
+
+
+def build_define(
+    trial: Trial,
+    terminology: Terminology,
+    datasets: Sequence[tuple[Dataset, DatasetSummary]],
+    created: datetime,
+    version: str,
+) -> m.Define:
+    """Return the Define-XML 2.1 document of the SDTM package. `datasets` in the order of the document."""
+    b = DefineBuilder(trial, terminology)
+    groups = tuple(b.group(d, s) for d, s in datasets)
+    st = trial.standards
+    decisions = " ".join(f"{d.number}: {d.text}" for d in trial.decisions)
+    note = b.comment(oid("COM", "MDV"), f"Decisions where the protocol is silent. {decisions}") if decisions else None
+    lists = b.code_lists()
+    standards = [
+        m.Standard(IG, "SDTMIG", "IG", st.sdtmig),
+        m.Standard(SDTM_CT, "CDISC/NCI", "CT", st.sdtm_ct, publishing_set="SDTM"),
+        m.Standard(DEFINE_CT, "CDISC/NCI", "CT", st.define_ct, publishing_set="DEFINE-XML"),
+    ]
+    study = trial.study.id
+    return m.Define(
+        file_oid=f"{study}.SDTM.define",
+        study_oid=oid("STDY", study),
+        study_name=study,
+        study_description=trial.study.title,
+        protocol_name=trial.study.protocol,
+        mdv_oid=oid("MDV", study, "SDTMIG", st.sdtmig),
+        mdv_name=f"{study}, SDTM datasets",
+        created=created,
+        item_groups=groups,
+        items=tuple(b.items.values()),
+        standards=tuple(standards),
+        mdv_description=f"Data definitions for the SDTM datasets of {study}",
+        originator=trial.study.sponsor,
+        source_system="fhir2cdisc",
+        source_system_version=version,
+        comment_oid=note,
+        value_lists=tuple(b.value_lists),
+        where_clauses=tuple(b.where.values()),
+        code_lists=lists,
+        methods=tuple(b.methods.values()),
+        comments=tuple(b.comments.values()),
+    )
