@@ -70,6 +70,12 @@ class PartReader:
             self._at += step
             rows -= step
 
+    def rest(self) -> Iterator[pa.Table]:
+        """Yield what is left, batch by batch."""
+        while self._next < self._reader.num_record_batches:
+            yield pa.Table.from_batches([self._reader.get_batch(self._next)])
+            self._next += 1
+
     def close(self) -> None:
         self._held = None
         self._file.close()

@@ -10,9 +10,10 @@ import csv
 import datetime as dt
 import io
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from adapter.errors import EnrolmentError, unknown
 
@@ -54,8 +55,12 @@ class Enrolled:
         return f"{study}-{self.siteid}-{self.subjid}"
 
 
-def read_enrolment(path: Path, arms: Collection[str]) -> list[Enrolled]:
+def read_enrolment(
+    path: Path, arms: Mapping[str, str], spellings: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+) -> list[Enrolled]:
     """Return the rows of the log in USUBJID order.
+
+    arms: every spelling of an arm -> its code. spellings: our column name -> how the log may spell it.
 
     Raises EnrolmentError for a missing or unknown column, a subject or patient given twice, an unknown arm, a date that
     is no day, a randomisation without an arm or the reverse; the message gives the line.
@@ -69,7 +74,8 @@ def read_enrolment(path: Path, arms: Collection[str]) -> list[Enrolled]:
     except UnicodeDecodeError as e:
         raise EnrolmentError(f"{path} is not UTF-8 (byte {e.start}); save it as 'CSV UTF-8'") from e
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    columns = [c.strip() for c in reader.fieldnames or []]
+    ours = {other: name for name, others in spellings.items() for other in others}
+    columns = [ours.get(c.strip(), c.strip()) for c in reader.fieldnames or []]
     _check_columns(path, columns)
     reader.fieldnames = columns
     rows: list[Enrolled] = []
@@ -108,7 +114,7 @@ def _check_columns(path: Path, columns: list[str]) -> None:
         raise EnrolmentError(f"{path}: columns {missing} are missing; found {columns}")
 
 
-def _row(path: Path, line: int, row: dict[str, str], arms: Collection[str]) -> Enrolled | None:
+def _row(path: Path, line: int, row: dict[str, str], arms: Mapping[str, str]) -> Enrolled | None:
     where = f"{path} line {line}"
     if None in row or None in row.values():
         raise EnrolmentError(f"{where}: the number of cells differs from the header's")
@@ -129,6 +135,7 @@ def _row(path: Path, line: int, row: dict[str, str], arms: Collection[str]) -> E
         raise EnrolmentError(f"{where}: arm and randomisation_date must both be given or both be empty")
     if cells.get("withdrawal_type", "") not in ("", "consent", "treatment"):
         raise EnrolmentError(f"{where}: {unknown('withdrawal_type', cells['withdrawal_type'], ['consent', 'treatment'])}")
+    cells["arm"] = arms.get(cells["arm"], "")
     criteria = {k[3:]: v for k, v in cells.items() if k.startswith("ie_")}
     for code, answer in criteria.items():
         if answer not in ("", "Y", "N"):

@@ -47,6 +47,9 @@ NO_PROOF = frozenset(
 )
 """Statuses that do not show that the subject was there on the day."""
 
+CLINICAL = ("Observation", "MedicationAdministration", "Procedure", "Patient", "Consent")
+"""Resource types whose dates make the default data cut; a ResearchSubject's period may end in plans."""
+
 PROOFS = frozenset({"Observation", "MedicationAdministration", "Procedure"})
 
 
@@ -230,3 +233,34 @@ def _add_note(frame: pd.DataFrame, where: npt.NDArray[np.bool_], note: str) -> N
     if where.any():
         before = frame.loc[where, "notes"].fillna("")
         frame.loc[where, "notes"] = (before + "\n" + note).str.lstrip("\n")
+
+
+def last_believable_day(
+    tables: Mapping[str, pa.Table],
+    subjects: Sequence[Subject],
+    subject_cuts: Sequence[int],
+    preliminary: bool,
+    future_days: int,
+) -> int | None:
+    """Return the last site day of any usable fact of some subjects, None without any (protocol §2, data cut).
+
+    Facts after a subject's own cut and implausible future dates do not count. Reads few columns, so that finding the
+    default cut costs little.
+    """
+    number = {key: i for i, s in enumerate(subjects) for key in s.identities}
+    cuts = np.array(subject_cuts, dtype=np.int64)
+    last: int | None = None
+    for kind, stored in tables.items():
+        if kind not in CLINICAL:
+            continue
+        table = _own_rows(stored, number)
+        table = table.take(pa.array(latest_versions(table).rows))
+        table = _by_status(kind, table, preliminary, Usable())
+        kept = ~_in_future(table, future_days)
+        own = cuts[_owners(table, number)]
+        for name in ("day", "end_day"):
+            days = _days(table, name)
+            days = days[kept & ~np.isnan(days) & (np.nan_to_num(days) <= own)]
+            if len(days):
+                last = max(int(days.max()), last if last is not None else int(days.max()))
+    return last

@@ -96,7 +96,8 @@ def read_buckets(folder: Path, segments: Iterable[Segment], buckets: set[int], c
         if wanted:
             try:
                 with pq.ParquetFile(folder / s.name, memory_map=False, pre_buffer=False) as f:
-                    found.append(f.read_row_groups(wanted, columns=columns, use_threads=False))
+                    there = None if columns is None else [c for c in columns if c in f.schema_arrow.names]
+                    found.append(f.read_row_groups(wanted, columns=there, use_threads=False))
             except (OSError, pa.ArrowInvalid) as e:
                 raise StoreError(f"segment {s.name} of the store {folder.parent} cannot be read: {e}") from e
     return pa.concat_tables(found) if found else None

@@ -66,6 +66,7 @@ class State:
     inputs: list[InputEntry] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)
     look_ups: dict[str, list[str | None]] = field(default_factory=dict)
+    patients: list[Any] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -73,6 +74,7 @@ class State:
             "inputs": [{k: getattr(i, k) for k in InputEntry.__slots__} for i in self.inputs],
             "segments": [s.as_json() for s in self.segments],
             "look_ups": self.look_ups,
+            "patients": self.patients,
         }
 
     @classmethod
@@ -82,6 +84,7 @@ class State:
             [InputEntry(**i) for i in value["inputs"]],
             [Segment.from_json(s) for s in value["segments"]],
             value["look_ups"],
+            value["patients"],
         )
 
 

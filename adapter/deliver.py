@@ -1,0 +1,333 @@
+"""The driver's second half: map receipts -> XPT, define.xml, trace, rejects, data issues, unmapped codes, manifest."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from adapter import __version__
+from adapter.accounts import Accounts, Issue
+from adapter.assemble import PartReader, subject_order, write_part
+from adapter.define import build_define, supplement_dataset
+from adapter.derive.days import day_text
+from adapter.errors import RunError
+from adapter.evaluate import evaluate
+from adapter.executors import TaskRunner
+from adapter.files import json_bytes
+from adapter.identify import LOOK_UPS
+from adapter.ingest import Ingested, Progress
+from adapter.knowledge import Knowledge
+from adapter.output import MANIFEST, OutputFolder
+from adapter.reasons import REASONS
+from adapter.registry import shipped
+from adapter.site import LINK_FILE
+from adapter.sources.files import Found, sha256_of
+from adapter.spec import Dataset
+from adapter.summary import DatasetSummary, summarise
+from adapter.tasks import AssembleTask, Context, MapReceipt, Setting, assemble_task, write_context
+from adapter.terminology import Codelist, Term, Terminology
+from adapter.trial import Trial
+from adapter.writers.define_xml import STYLESHEET, define_xml, stylesheet
+
+Counts = dict[str, Any]
+
+
+class Delivery:
+    """Writes the files of one build into the staging folder of OUT."""
+
+    def __init__(
+        self,
+        output: OutputFolder,
+        setting: Setting,
+        trial: Trial,
+        knowledge: Knowledge,
+        runner: TaskRunner,
+        progress: Progress,
+    ) -> None:
+        self.output = output
+        self.setting = setting
+        self.trial = trial
+        self.terminology = with_trial_codelists(knowledge.terminology, trial)
+        self.runner = runner
+        self.progress = progress
+
+    def write(
+        self,
+        context: Context,
+        receipts: Sequence[MapReceipt],
+        ingested: Ingested,
+        found: Found,
+        timestamp: datetime,
+        site: Path,
+    ) -> Counts:
+        """Write everything but run.json; return the counts that the closing table shows."""
+        accounts = Accounts()
+        for r in receipts:
+            accounts.add(r.accounts)
+            for name, s in r.summaries.items():
+                context.summaries.setdefault(name, DatasetSummary()).add(s)
+            for name, s in r.supplement_summaries.items():
+                context.supplement_summaries.setdefault(name, DatasetSummary()).add(s)
+        context.timestamp = timestamp
+        reference = self._reference_datasets(context, receipts)
+        accounts.issues += self._outside_codelists(context)
+        self._datasets(context, receipts, reference)
+        documented = [(d, context.summaries[d.name]) for d in in_document_order(shipped())]
+        for d, s in list(documented):
+            extra = context.supplement_summaries.get(d.name)
+            if extra is not None and extra.rows:
+                documented.append((supplement_dataset(d), extra))
+        define = build_define(self.trial, self.terminology, documented, timestamp, __version__)
+        self.output.path("sdtm/define.xml").write_bytes(define_xml(define))
+        self.output.path(f"sdtm/{STYLESHEET}").write_bytes(stylesheet())
+        self._rejects(accounts, ingested)
+        self._issues(accounts)
+        self._unmapped(accounts)
+        self._link_file(ingested, context, site)
+        return self._manifest(context, accounts, ingested, found, documented)
+
+    def _reference_datasets(self, context: Context, receipts: Sequence[MapReceipt]) -> dict[str, str]:
+        """Compute the datasets without subjects (TS) from the trial and the summaries; return their parts."""
+        run = run_facts(context, receipts)
+        parts = {}
+        for d in shipped():
+            if d.reference:
+                frame, _ = evaluate(d, d.records(self.trial, run).frame, {}, self.trial.setting)
+                types = {v.name: v.type for v in d.main}
+                coded = [v.name for v in d.main if v.codelist]
+                context.summaries[d.name] = summarise(frame, dict(types), coded, d.value_levels, [("TSPARMCD", "TSPARM")])
+                table = pa.Table.from_pandas(frame, preserve_index=False)
+                fields = [pa.field(f.name, pa.string() if pa.types.is_large_string(f.type) else f.type) for f in table.schema]
+                path = Path(self.setting.folder) / f"reference-{d.name}"
+                write_part(path, table.cast(pa.schema(fields)))
+                parts[d.name] = str(path)
+        return parts
+
+    def _datasets(self, context: Context, receipts: Sequence[MapReceipt], reference: Mapping[str, str]) -> None:
+        path = write_context(self.setting, "assemble", context)
+        tasks = []
+        for d in shipped():
+            if d.reference:
+                rows = context.summaries[d.name].rows
+                tasks.append(self._task(d.name, False, (reference[d.name],), ((0, rows),), path))
+                continue
+            some = [r for r in receipts if d.name in r.parts]
+            if not some:
+                continue
+            order = tuple(subject_order([r.summaries[d.name].subjects for r in some]))
+            more = [r for r in receipts if d.name in r.extras]
+            extra_order = tuple(subject_order([r.extra_counts[d.name] for r in more]))
+            parts, extras = tuple(r.parts[d.name] for r in some), tuple(r.extras[d.name] for r in more)
+            tasks.append(self._task(d.name, False, parts, order, path, extras, extra_order, trace=True))
+            supp = [r for r in receipts if d.name in r.supplements]
+            if supp:
+                order = tuple(subject_order([r.supplement_summaries[d.name].subjects for r in supp]))
+                tasks.append(self._task(d.name, True, tuple(r.supplements[d.name] for r in supp), order, path))
+        done = Counter[str]()
+        self.progress("assemble", 0, len(tasks))
+
+        def told(_: str) -> None:
+            done["n"] += 1
+            self.progress("assemble", done["n"], len(tasks))
+
+        self.runner.run(assemble_task, sorted(tasks, key=lambda t: -sum(n for _, n in t.order)), told)
+
+    def _task(
+        self,
+        name: str,
+        supplement: bool,
+        parts: tuple[str, ...],
+        order: tuple[tuple[int, int], ...],
+        context: str,
+        extras: tuple[str, ...] = (),
+        extra_order: tuple[tuple[int, int], ...] = (),
+        trace: bool = False,
+    ) -> AssembleTask:
+        file = f"{'supp' if supplement else ''}{name.lower()}"
+        xpt = str(self.output.path(f"sdtm/{file}.xpt"))
+        where = str(self.output.path(f"trace/{file}.parquet")) if trace else ""
+        return AssembleTask(
+            name, name, supplement, parts, order, extras, extra_order, self.setting, context, xpt, where
+        )
+
+    def _outside_codelists(self, context: Context) -> list[Issue]:
+        """Report values outside codelists that may not be extended; they stay in the data."""
+        found = []
+        for d in shipped():
+            for v in d.main:
+                used = context.summaries[d.name].terms.get(v.name, set())
+                if v.codelist and not self.terminology.codelist(v.codelist).extensible:
+                    for value in self.terminology.missing(v.codelist, used):
+                        meaning = REASONS["not-in-codelist"].meaning
+                        found.append(Issue("", d.name, "", "", "not-in-codelist", f"{v.name} {value!r}: {meaning}"))
+        return found
+
+    def _rejects(self, accounts: Accounts, ingested: Ingested) -> None:
+        labels = {i.number: i.label for i in ingested.state.inputs}
+        rows: list[dict[str, Any]] = []
+        for i in ingested.state.inputs:
+            for x in i.rejects:
+                rows.append(
+                    {"file": i.label, "line": x["line"], "offset": x["offset"], "resource_type": x["resource_type"]}
+                    | {"keyed_id": x["rid"], "reason": x["reason"], "element": x["where"]}
+                )
+        for f in accounts.refused:
+            rows.append(
+                {"file": labels[f.file], "line": f.line, "offset": None, "resource_type": f.resource_type}
+                | {"keyed_id": f.rid.hex(), "reason": f.reason, "element": f.where}
+            )
+        rows.sort(key=lambda r: (r["file"], r["line"], r["reason"], r["element"]))
+        with open(self.output.path("rejects.ndjson"), "w", encoding="utf-8") as f:
+            for row in rows:
+                f.write(json.dumps(row | {"message": REASONS[row["reason"]].meaning}, ensure_ascii=False) + "\n")
+
+    def _issues(self, accounts: Accounts) -> None:
+        rows = sorted(accounts.issues, key=lambda i: (i.usubjid, i.dataset, int(i.seq or 0), i.code, i.message, i.rid))
+        header = ("USUBJID", "dataset", "seq", "keyed_id", "code", "message")
+        self._csv("data-issues.csv", header, [tuple(r) for r in rows])
+
+    def _unmapped(self, accounts: Accounts) -> None:
+        rows = [(kind, code, text, used, n) for (kind, code, text, used), n in accounts.unmapped.items()]
+        rows.sort(key=lambda r: (-r[4], r[0], r[1], r[2]))
+        self._csv("unmapped.csv", ("resource_type", "code", "text", "used", "count"), rows)
+
+    def _csv(self, name: str, header: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> None:
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+        self.output.path(name).write_text(text.getvalue(), encoding="utf-8", newline="")
+
+    def _link_file(self, ingested: Ingested, context: Context, site: Path) -> None:
+        """Add what was read to the site's link file: keyed id -> real id and USUBJID. Mode 0600; never in OUT."""
+        if not ingested.links:
+            return
+        usubjid = {k: s.usubjid for s in context.subjects for k in s.identities}
+        target = site / LINK_FILE
+        temporary = site / f".{LINK_FILE}.{os.getpid()}"
+        schema = pa.schema([("keyed_id", pa.string()), ("resource", pa.string()), ("USUBJID", pa.string())])
+        try:
+            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(handle, "wb") as f, pq.ParquetWriter(f, schema, compression="zstd") as writer:
+                if target.exists():
+                    with pq.ParquetFile(target) as old:
+                        for batch in old.iter_batches():
+                            writer.write_batch(batch)
+                for path in ingested.links:
+                    reader = PartReader(path)
+                    for table in reader.rest():
+                        writer.write_table(_linked(table, usubjid, schema))
+                    reader.close()
+                f.flush()
+                os.fsync(f.fileno())
+            os.replace(temporary, target)
+        except OSError as e:
+            temporary.unlink(missing_ok=True)
+            raise RunError(f"cannot write {target}: {e.strerror or e}") from e
+
+    def _manifest(
+        self,
+        context: Context,
+        accounts: Accounts,
+        ingested: Ingested,
+        found: Found,
+        documented: Sequence[tuple[Dataset, DatasetSummary]],
+    ) -> Counts:
+        resources = resource_counts(ingested, accounts)
+        records = {d.name: s.rows for d, s in documented}
+        outputs = []
+        for path in sorted(p for p in self.output.staging.rglob("*") if p.is_file()):
+            name = path.relative_to(self.output.staging).as_posix()
+            outputs.append({"file": name, "sha256": sha256_of(path), "bytes": path.stat().st_size})
+        manifest = {
+            "program": "fhir2cdisc",
+            "version": __version__,
+            "trial": self.trial.study.id,
+            "standards": self.trial.standards.model_dump(),
+            "data_cut": day_text(context.cut),
+            "subjects": len(context.subjects),
+            "inputs": [
+                {k: getattr(i, k) for k in ("number", "label", "sha256", "size", "lines")} for i in ingested.state.inputs
+            ],
+            "passed_over": [{"file": f, "reason": why} for f, why in found.passed_over],
+            "resources": resources,
+            "records": records,
+            "outputs": outputs,
+        }
+        self.output.path(MANIFEST).write_bytes(json_bytes(manifest))
+        rejects = sum(len(i.rejects) for i in ingested.state.inputs) + len(accounts.refused)
+        return {
+            "resources": resources,
+            "records": records,
+            "rejects": rejects,
+            "issues": len(accounts.issues),
+            "unmapped": sum(accounts.unmapped.values()),
+            "passed_over": len(found.passed_over),
+            "data_cut": day_text(context.cut),
+        }
+
+    def write_run(self, facts: dict[str, Any]) -> None:
+        self.output.path("run.json").write_bytes(json_bytes(facts))
+
+
+def _linked(table: pa.Table, usubjid: Mapping[bytes, str], schema: pa.Schema) -> pa.Table:
+    rids = [r.hex() for r in table.column("rid").to_pylist()]
+    names = [usubjid.get(p, "") for p in table.column("pat").to_pylist()]
+    return pa.table([pa.array(rids), table.column("resource"), pa.array(names)], schema=schema)
+
+
+def resource_counts(ingested: Ingested, accounts: Accounts) -> dict[str, Any]:
+    """Return per resource type: read, used, dropped by reason. Read equals used plus dropped, always."""
+    read, dropped = Counter[str](), Counter[tuple[str, str]](accounts.dropped)
+    for i in ingested.state.inputs:
+        read.update(i.read)
+        for key, n in i.dropped.items():
+            kind, _, reason = key.rpartition(" ")
+            dropped[kind, reason] += n
+    used = Counter(accounts.used)
+    made = {}
+    for kind in sorted(read):
+        reasons = {r: n for (k, r), n in sorted(dropped.items()) if k == kind and n}
+        if kind in LOOK_UPS:
+            used[kind] = read[kind] - sum(reasons.values())
+        lost = read[kind] - used[kind] - sum(reasons.values())
+        if lost:
+            raise RunError(f"the accounts of {kind} do not balance: {lost} of {read[kind]} resources have no reason")
+        made[kind] = {"read": read[kind], "used": used[kind], "dropped": reasons}
+    return made
+
+
+def run_facts(context: Context, receipts: Sequence[MapReceipt]) -> dict[str, str]:
+    """Return what TS says of this delivery (adapter.trial_tables.RUN_SOURCES)."""
+    consents = sorted(s.enrolled.consent_date for s in context.subjects if s.enrolled.consent_date)
+    ends = context.summaries.get("DM", DatasetSummary())
+    ongoing = ends.filled.get("RFPENDTC", 0) < sum(bool(s.enrolled.arm) for s in context.subjects)
+    return {
+        "run.first_consent": consents[0] if consents else "",
+        "run.last_contact": "" if ongoing else day_text(context.cut),
+        "run.actual_subjects": str(sum(bool(s.enrolled.arm) for s in context.subjects)),
+        "run.data_cut": day_text(context.cut),
+        "run.ongoing": "Y" if ongoing else "N",
+    }
+
+
+def in_document_order(datasets: Sequence[Dataset]) -> list[Dataset]:
+    """Return the datasets as define.xml lists them: trial design, special purpose, then by class and name."""
+    classes = ["TRIAL DESIGN", "SPECIAL PURPOSE", "INTERVENTIONS", "EVENTS", "FINDINGS", "RELATIONSHIP"]
+    return sorted(datasets, key=lambda d: (classes.index(d.cls) if d.cls in classes else len(classes), d.name))
+
+
+def with_trial_codelists(terminology: Terminology, trial: Trial) -> Terminology:
+    """Add the codelists that the trial definition itself is: its arms."""
+    arms = {code: Term(code, "", arm.label) for code, arm in trial.arms.items()}
+    return terminology.adding(Codelist("", "ARMCD", "Arm Code", False, arms))

@@ -1,0 +1,359 @@
+"""What workers do: thin wrappers that read files, call the pure steps, write files under names of their own, and return
+receipts. A receipt says what was written; nothing counts until the driver has accepted it.
+"""
+
+from __future__ import annotations
+
+import gc
+import io
+import pickle
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from adapter.accounts import Accounts
+from adapter.assemble import (
+    TRACE_SCHEMA,
+    expand_trace,
+    extra_trace,
+    in_order,
+    write_part,
+    xpt_variables,
+)
+from adapter.define import supplement_dataset
+from adapter.identify import Identities, Subject, identify
+from adapter.intake.dates import SiteClock
+from adapter.intake.intake import RejectLine, intake
+from adapter.intake.reading import LookUp, Reading
+from adapter.knowledge import Knowledge, load_knowledge
+from adapter.map import map_subjects
+from adapter.registry import shipped
+from adapter.site import Keyer, read_key
+from adapter.sources.files import read_range, sha256_of
+from adapter.spec import Dataset
+from adapter.store.segments import Segment, Spill, read_buckets, seal, write_spill
+from adapter.summary import DatasetSummary
+from adapter.trial import Trial, resolve_trial
+from adapter.usable import last_believable_day
+from adapter.writers.xpt import XptWriter
+
+TRACE_ROWS = 131_072
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A byte range of an input file."""
+
+    label: str
+    path: str
+    start: int
+    stop: int
+    number: int = 0
+    first_line: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Where a worker finds what all tasks of a build share. The key itself never travels: workers read its file."""
+
+    folder: str
+    key: str
+    zone: str
+    trial: str
+    site: str
+    buckets: int = 16
+
+
+@dataclass(slots=True)
+class Context:
+    """Written once per build by the driver; read once per worker."""
+
+    subjects: list[Subject]
+    look_ups: dict[bytes, LookUp]
+    lot_extensions: tuple[str, ...] = ()
+    wanted: frozenset[bytes] = frozenset()
+    subject_cuts: list[int] = field(default_factory=list)
+    segments: list[Segment] = field(default_factory=list)
+    segment_folder: str = ""
+    files: frozenset[int] = frozenset()
+    cut: int = 0
+    summaries: dict[str, DatasetSummary] = field(default_factory=dict)
+    supplement_summaries: dict[str, DatasetSummary] = field(default_factory=dict)
+    timestamp: datetime = datetime(1970, 1, 1)
+
+
+def write_context(setting: Setting, name: str, context: Context) -> str:
+    """Write a context into the build's private temporary folder and return its path."""
+    path = Path(setting.folder) / name
+    path.write_bytes(pickle.dumps(context, protocol=5))
+    return str(path)
+
+
+@lru_cache(maxsize=2)
+def _context(path: str) -> Context:
+    loaded: Context = pickle.loads(Path(path).read_bytes())
+    return loaded
+
+
+@lru_cache(maxsize=1)
+def _keyer(path: str) -> Keyer:
+    return read_key(Path(path))
+
+
+@lru_cache(maxsize=1)
+def _trial(name: str) -> Trial:
+    return resolve_trial(name)
+
+
+@lru_cache(maxsize=1)
+def _knowledge(trial: str, site: str) -> Knowledge:
+    return load_knowledge(_trial(trial), Path(site) if site else None)
+
+
+@lru_cache(maxsize=1)
+def _clock(zone: str) -> SiteClock:
+    return SiteClock(zone)
+
+
+def _own_name(folder: str, stem: str) -> Path:
+    """Return a file name that no other attempt of the same task uses."""
+    return Path(folder) / f"{stem}-{uuid.uuid4().hex}"
+
+
+def _single_threaded() -> None:
+    pa.set_cpu_count(1)
+    pa.set_io_thread_count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class HashTask:
+    label: str
+    path: str
+
+
+def hash_task(task: HashTask) -> str:
+    return sha256_of(task.path)
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifyTask:
+    label: str
+    range: Range
+    setting: Setting
+    context: str
+
+
+def identify_task(task: IdentifyTask) -> Identities:
+    _, data = read_range(task.range.path, task.range.start, task.range.stop)
+    wanted = _context(task.context).wanted
+    return identify(io.BytesIO(data), _keyer(task.setting.key), _clock(task.setting.zone), wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeTask:
+    label: str
+    range: Range
+    setting: Setting
+    context: str
+
+
+@dataclass(slots=True)
+class IntakeReceipt:
+    number: int
+    spills: list[Spill]
+    rejects: list[RejectLine]
+    read: Counter[str]
+    dropped: Counter[tuple[str, str]]
+    links: str
+
+
+def intake_task(task: IntakeTask) -> IntakeReceipt:
+    """Read one range; leave a spill per resource type and the links of its resources."""
+    _single_threaded()
+    r = task.range
+    offset, data = read_range(r.path, r.start, r.stop)
+    context = _context(task.context)
+    subjects = {key: i for i, s in enumerate(context.subjects) for key in s.identities}
+    clock, keyer = _clock(task.setting.zone), _keyer(task.setting.key)
+    read = Reading(clock, keyer, subjects, context.look_ups, context.lot_extensions)
+    # millions of short-lived tuples: the cycle collector would walk them again and again and find nothing
+    gc.disable()
+    try:
+        taken = intake(io.BytesIO(data), read, task.setting.buckets, r.number, r.first_line, offset)
+    finally:
+        gc.enable()
+    spills = []
+    for kind, table in taken.tables.items():
+        path = _own_name(task.setting.folder, f"spill-{kind}")
+        spills.append(write_spill(path, kind, table, taken.groups[kind]))
+    links = ""
+    if taken.links:
+        path = _own_name(task.setting.folder, "links")
+        rids, names, patients = zip(*taken.links, strict=True)
+        columns = {"rid": pa.array(rids, pa.binary(16)), "resource": pa.array(names), "pat": pa.array(patients, pa.binary(16))}
+        write_part(path, pa.table(columns))
+        links = str(path)
+    return IntakeReceipt(r.number, spills, taken.rejects, taken.read, taken.dropped, links)
+
+
+@dataclass(frozen=True, slots=True)
+class SealTask:
+    label: str
+    spills: tuple[Spill, ...]
+    buckets: tuple[int, ...]
+    folder: str
+    name: str
+
+
+def seal_task(task: SealTask) -> Segment | None:
+    _single_threaded()
+    return seal(task.spills, task.buckets, Path(task.folder) / f"{task.name}-{uuid.uuid4().hex[:12]}.parquet")
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectsTask:
+    """Some subjects of a build, by their numbers in the context."""
+
+    label: str
+    subjects: tuple[int, ...]
+    setting: Setting
+    context: str
+
+
+DAY_COLUMNS = ["pat", "rid", "sha", "updated", "version", "file", "line", "status", "element", "day", "end_day"]
+
+
+def survey_task(task: SubjectsTask) -> int | None:
+    """Return the last believable day of some subjects' usable facts: what the default data cut is made of."""
+    _single_threaded()
+    context = _context(task.context)
+    subjects = [context.subjects[i] for i in task.subjects]
+    tables = _stored(context, task.setting, subjects, DAY_COLUMNS)
+    dates = _trial(task.setting.trial).reference_dates
+    cuts = [context.subject_cuts[i] for i in task.subjects]
+    preliminary = _trial(task.setting.trial).daily_value.preliminary
+    return last_believable_day(tables, subjects, cuts, preliminary, dates.future_tolerance_days)
+
+
+def _stored(
+    context: Context, setting: Setting, subjects: Sequence[Subject], columns: list[str] | None
+) -> dict[str, pa.Table]:
+    buckets = {key[0] % setting.buckets for s in subjects for key in s.identities}
+    by_type: dict[str, list[Segment]] = {}
+    for s in context.segments:
+        by_type.setdefault(s.resource_type, []).append(s)
+    found = {}
+    for kind, segments in by_type.items():
+        table = read_buckets(Path(context.segment_folder), segments, buckets, columns)
+        if table is not None:
+            if context.files:
+                live = pa.array(sorted(context.files), pa.int32())
+                table = table.filter(pc.is_in(table.column("file"), live))
+            found[kind] = table
+    return found
+
+
+@dataclass(slots=True)
+class MapReceipt:
+    """Paths of the parts by dataset: records, SUPP--, further sources; with the summaries and accounts."""
+
+    parts: dict[str, str] = field(default_factory=dict)
+    supplements: dict[str, str] = field(default_factory=dict)
+    extras: dict[str, str] = field(default_factory=dict)
+    extra_counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    summaries: dict[str, DatasetSummary] = field(default_factory=dict)
+    supplement_summaries: dict[str, DatasetSummary] = field(default_factory=dict)
+    accounts: Accounts = field(default_factory=Accounts)
+
+
+def map_task(task: SubjectsTask) -> MapReceipt:
+    """Map some subjects; leave one part per dataset."""
+    _single_threaded()
+    context = _context(task.context)
+    subjects = [context.subjects[i] for i in task.subjects]
+    cuts = [context.subject_cuts[i] for i in task.subjects]
+    trial = _trial(task.setting.trial)
+    knowledge = _knowledge(task.setting.trial, task.setting.site)
+    tables = _stored(context, task.setting, subjects, None)
+    mapped = map_subjects(tables, subjects, cuts, trial, knowledge, context.cut, shipped())
+    receipt = MapReceipt(accounts=mapped.accounts)
+    for name, made in mapped.datasets.items():
+        receipt.summaries[name] = made.summary
+        receipt.supplement_summaries[name] = made.supplement_summary
+        for table, paths in (
+            (made.table, receipt.parts),
+            (pa.Table.from_pandas(made.supplement, preserve_index=False), receipt.supplements),
+            (made.extra, receipt.extras),
+        ):
+            if table.num_rows:
+                path = _own_name(task.setting.folder, f"part-{name}")
+                write_part(path, _plain_strings(table))
+                paths[name] = str(path)
+        receipt.extra_counts[name] = _runs(made.extra.column("USUBJID").to_pylist())
+    return receipt
+
+
+def _runs(names: list[str]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for n in names:
+        counts[n] = counts.get(n, 0) + 1
+    return counts
+
+
+def _plain_strings(table: pa.Table) -> pa.Table:
+    fields = [pa.field(f.name, pa.string() if pa.types.is_large_string(f.type) else f.type) for f in table.schema]
+    return table.cast(pa.schema(fields))
+
+
+@dataclass(frozen=True, slots=True)
+class AssembleTask:
+    """Writes one dataset from its parts: `order` is (part, records) in USUBJID order."""
+
+    label: str
+    dataset: str
+    supplement: bool
+    parts: tuple[str, ...]
+    order: tuple[tuple[int, int], ...]
+    extras: tuple[str, ...]
+    extra_order: tuple[tuple[int, int], ...]
+    setting: Setting
+    context: str
+    xpt: str
+    trace: str
+
+
+def assemble_task(task: AssembleTask) -> str:
+    """Write the XPT file and the trace of one dataset; returns its name."""
+    _single_threaded()
+    context = _context(task.context)
+    declared = {d.name: d for d in shipped()}[task.dataset]
+    d = supplement_dataset(declared) if task.supplement else declared
+    s = (context.supplement_summaries if task.supplement else context.summaries)[task.dataset]
+    _write_xpt(d, s, task, context.timestamp)
+    return d.name
+
+
+def _write_xpt(d: Dataset, s: DatasetSummary, task: AssembleTask, timestamp: datetime) -> None:
+    trace: pq.ParquetWriter | None = None
+    if task.trace:
+        trace = pq.ParquetWriter(task.trace, TRACE_SCHEMA, compression="zstd", write_statistics=True)
+    with open(task.xpt, "wb") as f, XptWriter(f, d.name, d.label, xpt_variables(d, s), timestamp) as writer:
+        for chunk in in_order(task.parts, task.order):
+            writer.write(chunk)
+            if trace is not None:
+                trace.write_table(expand_trace(d, s, chunk), row_group_size=TRACE_ROWS)
+    if trace is not None:
+        for chunk in in_order(task.extras, task.extra_order):
+            trace.write_table(extra_trace(chunk), row_group_size=TRACE_ROWS)
+        trace.close()
+
+
