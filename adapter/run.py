@@ -22,13 +22,16 @@ from adapter.derive.days import EPOCH
 from adapter.enrolment import Enrolled, read_enrolment
 from adapter.errors import InputError, RunError
 from adapter.executors import TaskRunner, local_executor
+from adapter.identify import Subject
 from adapter.ingest import Ingest, Ingested, Progress, buckets_for
+from adapter.intake.intake import bucket_of
 from adapter.knowledge import load_knowledge
 from adapter.map import NEVER
 from adapter.output import OutputFolder
 from adapter.result import Result
 from adapter.site import KEY_FILE, open_site
 from adapter.sources.files import RANGE_BYTES, Found, find_files
+from adapter.store.segments import Segment
 from adapter.store.store import Store, StoreFacts
 from adapter.tasks import Context, MapReceipt, Setting, SubjectsTask, map_task, survey_task, write_context
 from adapter.trial import Trial, resolve_trial
@@ -204,10 +207,7 @@ class _Build:
             segment_folder=str(store.segments),
             files=frozenset(i.number for i in ingested.state.inputs),
         )
-        groups: dict[int, list[int]] = {}
-        for i, s in enumerate(subjects):
-            groups.setdefault(s.identities[0][0] % setting.buckets, []).append(i)
-        named = [(f"bucket {b}", tuple(groups[b])) for b in sorted(groups)]
+        named = subject_groups(subjects, ingested.state.segments, setting.buckets)
         if cut is None:
             path = write_context(setting, "survey", context)
             days = runner.run(survey_task, [SubjectsTask(n, g, setting, path) for n, g in named])
@@ -226,6 +226,34 @@ class _Build:
             self.progress("map", done["map"], len(tasks))
 
         return context, runner.run(map_task, tasks, told)
+
+
+GROUP_ROWS = 25_000
+"""Rows mapped at a time: enough that pandas' cost per call does not matter, few enough for a worker's memory."""
+
+
+def subject_groups(
+    subjects: Sequence[Subject], segments: Sequence[Segment], buckets: int
+) -> list[tuple[str, tuple[int, ...]]]:
+    """Return (label, subject numbers) of the map tasks: neighbouring buckets together, up to about GROUP_ROWS rows."""
+    rows = Counter[int]()
+    for segment in segments:
+        rows.update(dict(zip(segment.buckets, segment.sizes, strict=True)))
+    by_bucket: dict[int, list[int]] = {}
+    for i, s in enumerate(subjects):
+        by_bucket.setdefault(bucket_of(s.identities[0], buckets), []).append(i)
+    groups: list[tuple[str, tuple[int, ...]]] = []
+    held: list[int] = []
+    size, first = 0, 0
+    for b in range(buckets):
+        if held and size + rows[b] > GROUP_ROWS:
+            groups.append((f"buckets {first} to {b - 1}", tuple(held)))
+            held, size, first = [], 0, b
+        held += by_bucket.get(b, [])
+        size += rows[b]
+    if held:
+        groups.append((f"buckets {first} to {buckets - 1}", tuple(held)))
+    return groups
 
 
 def _withdrawal(e: Enrolled) -> int:

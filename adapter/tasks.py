@@ -15,7 +15,6 @@ from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 
-
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq

@@ -9,7 +9,6 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw, Struct
 
-
 NONE = Raw(b"")  # a Raw field that is absent; msgspec has no optional Raw
 
 

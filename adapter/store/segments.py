@@ -32,20 +32,21 @@ class Spill:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A sealed segment. `buckets` are the buckets of its row groups, in order."""
+    """A sealed segment. `buckets` are the buckets of its row groups, in order, `sizes` their rows."""
 
     resource_type: str
     name: str
     sha256: str
     rows: int
     buckets: tuple[int, ...]
+    sizes: tuple[int, ...]
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Segment:
-        return cls(**{**value, "buckets": tuple(value["buckets"])})
+        return cls(**{**value, "buckets": tuple(value["buckets"]), "sizes": tuple(value["sizes"])})
 
 
 def write_spill(path: Path, resource_type: str, table: pa.Table, groups: Sequence[tuple[int, int]]) -> Spill:
@@ -68,7 +69,7 @@ def seal(spills: Iterable[Spill], buckets: Iterable[int], path: Path) -> Segment
     kind = opened[0][0].resource_type
     schema = schema_of(kind)
     where = {(b, i): n for i, (s, _) in enumerate(opened) for n, (b, _) in enumerate(s.groups)}
-    rows, written = 0, []
+    written, sizes = [], []
     with whole_file(path) as f:
         with pq.ParquetWriter(f, schema, compression="zstd", compression_level=1, write_statistics=False) as writer:
             for b in buckets:
@@ -77,12 +78,12 @@ def seal(spills: Iterable[Spill], buckets: Iterable[int], path: Path) -> Segment
                     continue
                 table = pa.Table.from_batches(batches, schema)
                 writer.write_table(table, row_group_size=max(1, table.num_rows))
-                rows += table.num_rows
                 written.append(b)
-    if not rows:
+                sizes.append(table.num_rows)
+    if not written:
         path.unlink()
         return None
-    return Segment(kind, path.name, sha256_of(path), rows, tuple(written))
+    return Segment(kind, path.name, sha256_of(path), sum(sizes), tuple(written), tuple(sizes))
 
 
 def read_buckets(folder: Path, segments: Iterable[Segment], buckets: set[int], columns: list[str] | None) -> pa.Table | None:

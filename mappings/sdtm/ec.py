@@ -18,7 +18,7 @@ from adapter.spec import (
     joined,
     path,
 )
-from mappings.parts import identifiers, number, reasons, study_day_of, text
+from mappings.parts import identifiers, reasons, study_day_of, text
 
 DOMAIN = "EC"
 GIVEN = ("completed", "in-progress", "stopped", "on-hold")

@@ -60,7 +60,8 @@ def body_weights(inputs: Inputs) -> pd.DataFrame:
         text(o["value"]), ucum.where(ucum != "", None), pd.Series("kg", index=o.index), pd.Series("2", index=o.index)
     )
     found = o[["USUBJID", "day", "row", "dtc"]].assign(kg=pd.Series(kg, index=o.index, dtype="object"))
-    found = found[found["kg"].map(lambda t: isinstance(t, str) and t.replace(".", "", 1).isdecimal())]
+    decimal = found["kg"].astype("str").fillna("").str.replace(".", "", n=1, regex=False).str.isdecimal()
+    found = found[decimal.astype(bool)]
     return found.sort_values(["USUBJID", "dtc", "kg", "row"], kind="stable").reset_index(drop=True)
 
 

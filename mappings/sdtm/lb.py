@@ -173,11 +173,9 @@ def _derived_counts(o: pd.DataFrame, inputs: Inputs) -> tuple[pd.DataFrame, pd.D
                 new[f"to_{column}"] = tests[analyte.testcd][column] if analyte.testcd in tests else ""
             new["stresu"], new["to_loinc"], new["to_method"] = new["to_standard_unit"], "", ""
             made.append(new)
-            for i, percents in enumerate(found["parents"]):
-                rows = o["row"].to_numpy()[percents]
-                parents += [
-                    parents_of([start + i] * len(rows), v, "Observation", rows) for v in ("LBSTRESC", "LBSTRESN")
-                ]
+            rows = o["row"].to_numpy()[[p for group in found["parents"] for p in group]]
+            record = np.repeat(np.arange(start, start + len(found)), found["parents"].str.len())
+            parents += [parents_of(record, v, "Observation", rows) for v in ("LBSTRESC", "LBSTRESN")]
             start += len(found)
     return (pd.concat(made, ignore_index=True) if made else o.iloc[:0]), joined(parents)
 
