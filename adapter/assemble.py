@@ -174,7 +174,7 @@ def _trace_rows(
     rule_index = np.array([rule_names.index(r) for r in rules], dtype=np.int32)[which]
     take = pa.array(record)
     seq = chunk.column(d.sequence).combine_chunks().cast(pa.int32()) if d.sequence else pa.nulls(chunk.num_rows, pa.int32())
-    hexed = pa.array([None if r is None else r.hex() for r in chunk.column("_rid").to_pylist()], pa.string())
+    hexed = hex_texts(chunk.column("_rid"))
     return pa.table(
         [
             chunk.column("USUBJID").combine_chunks().take(take),
@@ -190,6 +190,17 @@ def _trace_rows(
         ],
         schema=TRACE_SCHEMA,
     )
+
+
+def hex_texts(column: pa.ChunkedArray) -> pa.StringArray:
+    """Return keyed ids (binary(16)) as 32 hexadecimal digits; the text of all of them is made at once."""
+    whole = column.combine_chunks()
+    n = len(whole)
+    raw = whole.buffers()[1][whole.offset * 16 : (whole.offset + n) * 16] if n else b""
+    text = pa.py_buffer(bytes(raw).hex().encode())
+    offsets = pa.py_buffer(np.arange(0, 32 * (n + 1), 32, dtype=np.int32))
+    made = pa.StringArray.from_buffers(n, offsets, text)
+    return made if not whole.null_count else pc.if_else(whole.is_valid(), made, None)
 
 
 def _coded(index: np.ndarray[tuple[int], np.dtype[np.int32]], names: Sequence[str]) -> pa.DictionaryArray:
@@ -212,7 +223,6 @@ def _filled(column: pa.ChunkedArray) -> np.ndarray[tuple[int], np.dtype[np.bool_
 
 def extra_trace(chunk: pa.Table) -> pa.Table:
     """Return the trace rows of further sources (Records.parents)."""
-    rids = [None if r is None else r.hex() for r in chunk.column("_rid").to_pylist()]
     empty = pa.array([""] * chunk.num_rows, pa.string()).dictionary_encode()
     return pa.table(
         [
@@ -220,7 +230,7 @@ def extra_trace(chunk: pa.Table) -> pa.Table:
             chunk.column("_seq").cast(pa.int32()),
             chunk.column("_variable").combine_chunks().dictionary_encode(),
             chunk.column("_type").combine_chunks().dictionary_encode(),
-            pa.array(rids, pa.string()),
+            hex_texts(chunk.column("_rid")),
             chunk.column("_version"),
             chunk.column("_element").combine_chunks().dictionary_encode(),
             chunk.column("_file"),

@@ -6,64 +6,72 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, get_args
 
-from adapter.errors import DeclarationError
+from adapter.errors import DeclarationError, unknown
 from adapter.evaluate import resolved_settings
-from adapter.spec import ASSIGNED, Call, Dataset, Path, ValueLevel, Variable, path
+from adapter.spec import ASSIGNED, Call, Core, Dataset, Path, ValueLevel, Variable, path
 from adapter.summary import DatasetSummary, Level, level_key
+from adapter.supplement import qnam
 from adapter.terminology import Codelist, Terminology
 from adapter.trial import Trial
 from adapter.writers import define_model as m
 from adapter.writers.define_model import oid
 
-SUPP_LABELS = {
-    "STUDYID": "Study Identifier",
-    "RDOMAIN": "Related Domain Abbreviation",
-    "USUBJID": "Unique Subject Identifier",
-    "IDVAR": "Identifying Variable",
-    "IDVARVAL": "Identifying Variable Value",
-    "QNAM": "Qualifier Variable Name",
-    "QLABEL": "Qualifier Variable Label",
-    "QVAL": "Data Value",
-    "QORIG": "Origin",
-    "QEVAL": "Evaluator",
-}
+# name, label, core, role, codelist (SDTMIG 3.4 §8.4; QORIG takes the terms of Define-XML's own package)
+SUPP_VARIABLES: tuple[tuple[str, str, Core, str, str | None], ...] = (
+    ("STUDYID", "Study Identifier", "Req", "Identifier", None),
+    ("RDOMAIN", "Related Domain Abbreviation", "Req", "Identifier", "C66734"),
+    ("USUBJID", "Unique Subject Identifier", "Req", "Identifier", None),
+    ("IDVAR", "Identifying Variable", "Exp", "Identifier", None),
+    ("IDVARVAL", "Identifying Variable Value", "Exp", "Identifier", None),
+    ("QNAM", "Qualifier Variable Name", "Req", "Topic", None),
+    ("QLABEL", "Qualifier Variable Label", "Req", "Synonym Qualifier", None),
+    ("QVAL", "Data Value", "Req", "Result Qualifier", None),
+    ("QORIG", "Origin", "Req", "Record Qualifier", "C170449"),
+    ("QEVAL", "Evaluator", "Exp", "Record Qualifier", "C78735"),
+)
 SUPP_KEYS = ("STUDYID", "RDOMAIN", "USUBJID", "IDVAR", "IDVARVAL", "QNAM")
 SDTM_CT, DEFINE_CT, IG = "STD.CT.SDTM", "STD.CT.DEFINE", "STD.IG"
+# Dictionaries that variables name -> how define.xml names them, and what there is to say of the version
+EXTERNAL: dict[str, tuple[m.External, str | None]] = {
+    "ISO 3166": (m.External("ISO 3166-1 alpha-3", "2020"), None),
+    "LOINC": (
+        m.External("LOINC", "not stated"),
+        "Codes as the hospital sent them, or as the code tables of the adapter and the site map its local codes. "
+        "Neither states the LOINC release.",
+    ),
+}
 
 
 def present(d: Dataset, summary: DatasetSummary) -> tuple[Variable, ...]:
-    """Return the variables that the dataset carries: a permissible one without any value is left out (SDTMIG 3.4 §4.1.1)."""
+    """Return the variables that the dataset carries: a permissible one without a value is left out (SDTMIG §4.1.1)."""
     return tuple(v for v in d.main if v.core != "Perm" or summary.filled.get(v.name))
 
 
 def supplement_dataset(d: Dataset) -> Dataset:
     """Return the declaration of SUPP-- of a dataset (SDTMIG 3.4 §8.4)."""
-
-
-    required = ("STUDYID", "RDOMAIN", "USUBJID", "QNAM", "QLABEL", "QVAL", "QORIG")
-    variables = tuple(
-        Variable(
-            name,
-            label,
-            "Char",
-            path(name),
-            ASSIGNED,
-            "Req" if name in required else "Exp",
-            "Identifier",
-            codelist="ORIGINT" if name == "QORIG" else None,
-        )
-        for name, label in SUPP_LABELS.items()
-    )
     return Dataset(
         name=f"SUPP{d.name}",
         label=f"Supplemental Qualifiers for {d.name}",
         cls="RELATIONSHIP",
         structure="One record per supplemental qualifier per related parent domain record(s)",
         keys=SUPP_KEYS,
-        variables=variables,
+        variables=tuple(
+            Variable(name, label, "Char", path(name), ASSIGNED, core, role, codelist=codelist)
+            for name, label, core, role, codelist in SUPP_VARIABLES
+        ),
         records=d.records,
         value_levels=(ValueLevel("QVAL", "QNAM"),),
     )
+
+
+def qualified(parent: Dataset, name: str) -> Variable:
+    """Return the variable of the parent that a QNAM stands for: a supplemental one, or one whose text ran over."""
+    numbers = [int(name[-k:]) for k in (1, 2) if name[-k:].isdecimal()]
+    exact = [v for v in parent.variables if v.name == name]
+    longer = [v for v in parent.variables if v.type == "Char" and name in (qnam(v.name, n) for n in numbers)]
+    if not exact and not longer:
+        raise DeclarationError(f"SUPP{parent.name}: QNAM {name!r} is no variable of {parent.name}, nor the rest of one")
+    return (exact or longer)[0]
 
 
 class DefineBuilder:
@@ -84,16 +92,16 @@ class DefineBuilder:
         self.comments.setdefault(key, m.Comment(key, text))
         return key
 
-    def group(self, d: Dataset, s: DatasetSummary) -> m.ItemGroup:
-        """Return the ItemGroupDef of one dataset and collect everything it refers to."""
+    def group(self, d: Dataset, s: DatasetSummary, parent: Dataset | None = None) -> m.ItemGroup:
+        """Return the ItemGroupDef of one dataset and collect everything it refers to. parent: of SUPP--, its domain."""
         variables = present(d, s)
         names = {v.name for v in variables}
         keys = {k: i for i, k in enumerate([k for k in d.keys if k in names], 1)}
-        levels = {w.variable: w for w in d.value_levels if w.variable in names and s.levels.get(level_key(w))}
+        levels = {w.variable: w for w in d.value_levels if w.variable in names and _told_apart(s, w)}
         refs = []
         for v in variables:
             method = self._method(d, v)
-            self._item(d, v, s, levels.get(v.name))
+            self._item(d, v, s, levels.get(v.name), parent)
             refs.append(
                 m.ItemRef(
                     oid("IT", d.name, v.name),
@@ -112,7 +120,8 @@ class DefineBuilder:
         return m.ItemGroup(
             oid=oid("IG", d.name),
             name=d.name,
-            domain=d.name if not d.name.startswith("SUPP") else d.name[4:],
+            domain=parent.name if parent else d.name,
+            domain_description=parent.label if parent else None,
             label=d.label,
             structure=d.structure,
             cls=d.cls,  # type: ignore[arg-type]
@@ -134,12 +143,16 @@ class DefineBuilder:
         self.methods[key] = m.Method(key, f"Algorithm for {d.name}.{v.name}", text)
         return key
 
-    def _item(self, d: Dataset, v: Variable, s: DatasetSummary, level: Any) -> None:
+    def _item(
+        self, d: Dataset, v: Variable, s: DatasetSummary, level: ValueLevel | None, parent: Dataset | None
+    ) -> None:
         key = oid("IT", d.name, v.name)
         text = comment_of(v)
         comment = self.comment(oid("COM", d.name, v.name), text) if text else None
         codelist = self._codelist(v, s, d)
-        value_list = self._values(d, v, s, level) if level is not None else None
+        value_list = self._values(d, v, s, level, parent) if level is not None else None
+        # the values of SUPP-- come from many variables: each value level has its own origin
+        origin = None if level is not None and parent is not None else v.origin
         self.items[key] = m.Item(
             key,
             v.name,
@@ -148,16 +161,19 @@ class DefineBuilder:
             display_format=v.display,
             codelist_oid=codelist,
             value_list_oid=value_list,
-            origin_type=v.origin.type,
-            origin_source=v.origin.source,
+            origin_type=origin.type if origin else None,
+            origin_source=origin.source if origin else None,
             comment_oid=comment,
         )
 
     def _codelist(self, v: Variable, s: DatasetSummary, d: Dataset) -> str | None:
         if v.dictionary:
             key = oid("CL", v.dictionary)
-            external = m.External(v.dictionary, "current")
-            self.external[key] = m.CodeList(key, v.dictionary, "text", None, external=external)
+            if v.dictionary not in EXTERNAL:
+                raise DeclarationError(f"{d.name}.{v.name}: {unknown('dictionary', v.dictionary, sorted(EXTERNAL))}")
+            external, text = EXTERNAL[v.dictionary]
+            note = self.comment(oid("COM", "CL", v.dictionary), text) if text else None
+            self.external[key] = m.CodeList(key, external.dictionary, "text", None, external=external, comment_oid=note)
             return key
         if not v.codelist or not s.terms.get(v.name):
             return None
@@ -170,24 +186,27 @@ class DefineBuilder:
                 mine[term] = decodes[term]
         return oid("CL", known.name)
 
-    def _values(self, d: Dataset, v: Variable, s: DatasetSummary, level: Any) -> str:
+    def _values(self, d: Dataset, v: Variable, s: DatasetSummary, level: ValueLevel, parent: Dataset | None) -> str:
         refs = []
-        for value, found in sorted(s.levels[level_key(level)].items()):
+        for value, found in _told_apart(s, level):
             item, where = oid("IT", d.name, v.name, value), oid("WC", d.name, level.by, value)
             check = m.Check(oid("IT", d.name, level.by), "EQ", (value,))
             self.where.setdefault(where, m.WhereClause(where, (check,)))
             kind = "integer" if found.integer else "float" if found.numeric else "text"
+            owner, of = (parent, qualified(parent, value)) if parent else (d, v)
+            text = comment_of(of) if parent else ""
             self.items[item] = m.Item(
                 item,
-                v.name,
+                value if parent else v.name,
                 kind,  # type: ignore[arg-type]
+                label=s.companions[level.by][value] if parent else None,
                 length=_level_length(found),
                 significant_digits=found.decimals if kind == "float" else None,
-                origin_type=v.origin.type,
-                origin_source=v.origin.source,
+                origin_type=of.origin.type,
+                origin_source=of.origin.source,
+                comment_oid=self.comment(oid("COM", owner.name, of.name), text) if text else None,
             )
-            method = oid("MT", d.name, v.name) if isinstance(v.source, Call) else None
-            refs.append(m.ItemRef(item, method_oid=method, where_clause_oids=(where,)))
+            refs.append(m.ItemRef(item, method_oid=self._method(owner, of), where_clause_oids=(where,)))
         key = oid("VL", d.name, v.name)
         self.value_lists.append(m.ValueList(key, tuple(refs)))
         return key
@@ -205,7 +224,7 @@ def _code_list(c: Codelist, used: Mapping[str, str]) -> m.CodeList:
     terms = []
     for value in sorted(used):
         term = c.terms.get(value)
-        # a value outside a CDISC list is written as an extension; where the list may not be extended, it is a reported issue
+        # a value outside a CDISC list is an extension; where the list may not be extended, it is a reported issue too
         extended = bool(c.ccode) and (term is None or not term.ccode)
         decode = used[value] or (term.decode if term is not None and term.decode != value else None)
         terms.append(m.Term(value, decode, term.ccode if term is not None and term.ccode else None, extended))
@@ -215,10 +234,15 @@ def _code_list(c: Codelist, used: Mapping[str, str]) -> m.CodeList:
     return m.CodeList(oid("CL", c.name), c.title, "text", standard, c.ccode or None, tuple(final))
 
 
+def _told_apart(s: DatasetSummary, level: ValueLevel) -> list[tuple[str, Level]]:
+    """Return the rows of a value level, sorted; records whose `by` is empty are described by the variable itself."""
+    return sorted((value, found) for value, found in s.levels.get(level_key(level), {}).items() if value)
+
+
 def _level_length(found: Level) -> int:
     if found.integer or not found.numeric:
         return max(1, found.length)
-    return max(1, found.digits + found.decimals + 1)
+    return max(1, found.length, found.digits + found.decimals + 1)  # the longest text may have a sign
 
 
 def _shape(v: Variable, s: DatasetSummary) -> dict[str, Any]:
@@ -230,9 +254,10 @@ def _shape(v: Variable, s: DatasetSummary) -> dict[str, Any]:
         return {"data_type": "float", "length": _level_length(found), "significant_digits": found.decimals}
     longest, shortest = s.lengths.get(v.name, 0), s.shortest.get(v.name, 0)
     if v.name.endswith("DTC"):
-        if shortest and shortest < 10:
-            return {"data_type": "partialDate" if longest <= 10 else "incompleteDatetime"}
-        return {"data_type": "datetime" if longest > 10 else "date"}
+        if longest <= 10:
+            return {"data_type": "date" if shortest in (0, 10) else "partialDate"}
+        # cut at the right only, never a gap in the middle: partial, not incomplete (Define-XML 2.1 §4.3.1)
+        return {"data_type": "datetime" if shortest >= 19 else "partialDatetime"}
     return {"data_type": "text", "length": max(1, v.length or longest)}
 
 
@@ -255,7 +280,8 @@ def build_define(
 ) -> m.Define:
     """Return the Define-XML 2.1 document of the SDTM package. `datasets` in the order of the document."""
     b = DefineBuilder(trial, terminology)
-    groups = tuple(b.group(d, s) for d, s in datasets)
+    parents = {f"SUPP{d.name}": d for d, _ in datasets}
+    groups = tuple(b.group(d, s, parents.get(d.name)) for d, s in datasets)
     st = trial.standards
     decisions = " ".join(f"{d.number}: {d.text}" for d in trial.decisions)
     note = b.comment(oid("COM", "MDV"), f"Decisions where the protocol is silent. {decisions}") if decisions else None

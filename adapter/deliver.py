@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from adapter import __version__
 from adapter.accounts import Accounts, Issue
-from adapter.assemble import PartReader, subject_order, write_part
+from adapter.assemble import PartReader, hex_texts, subject_order, write_part
 from adapter.define import build_define, supplement_dataset
 from adapter.derive.days import day_text
 from adapter.errors import RunError
@@ -281,9 +281,9 @@ class Delivery:
 
 
 def _linked(table: pa.Table, usubjid: Mapping[bytes, str], schema: pa.Schema) -> pa.Table:
-    rids = [r.hex() for r in table.column("rid").to_pylist()]
-    names = [usubjid.get(p, "") for p in table.column("pat").to_pylist()]
-    return pa.table([pa.array(rids), table.column("resource"), pa.array(names)], schema=schema)
+    patients = table.column("pat").combine_chunks().dictionary_encode()
+    names = pa.array([usubjid.get(p, "") for p in patients.dictionary.to_pylist()], pa.string())
+    return pa.table([hex_texts(table.column("rid")), table.column("resource"), names.take(patients.indices)], schema=schema)
 
 
 def resource_counts(ingested: Ingested, accounts: Accounts) -> dict[str, Any]:

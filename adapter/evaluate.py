@@ -114,4 +114,5 @@ def _typed(value: Any, v: Variable, index: pd.Index[Any]) -> pd.Series[Any]:
     if value is None:
         return pd.Series("", index=index, dtype="str")
     found = value if isinstance(value, pd.Series) else pd.Series(value, index=index, dtype="str")
-    return found.astype("str").fillna("").set_axis(index)
+    text = found if found.dtype == "str" else found.astype("str")
+    return (text.fillna("") if text.hasnans else text).set_axis(index)

@@ -2,15 +2,26 @@
 
 A killed worker breaks a process pool and with it every task in flight; Dask repeats tasks by itself; both may deliver
 late or twice. So the retries are ours: bounded submissions in flight, a new pool after a break, a task that was in
-flight at two breaks runs alone, and a task that breaks the pool alone is reported by name. Results come in task order.
+flight at two breaks runs alone, and a task that breaks the pool alone is reported by name, after all others have ended.
+Results come in task order.
 """
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from adapter.errors import AdapterError, RunError
@@ -18,6 +29,8 @@ from adapter.errors import AdapterError, RunError
 T = TypeVar("T")
 R = TypeVar("R")
 ATTEMPTS = 3
+FINAL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""System errors that do not go away by trying again: a full disk does not empty by itself."""
 
 
 class InlineExecutor(Executor):
@@ -27,7 +40,7 @@ class InlineExecutor(Executor):
         future: Future[R] = Future()
         try:
             future.set_result(fn(*args, **kwargs))
-        except (AdapterError, OSError) as e:
+        except (AdapterError, OSError, MemoryError) as e:
             future.set_exception(e)
         return future
 
@@ -41,6 +54,22 @@ def local_executor(workers: int) -> Callable[[], Executor]:
     return InlineExecutor if workers == 1 else lambda: process_pool(workers)
 
 
+@dataclass(slots=True)
+class _Batch:
+    """Where the tasks of one batch stand, by their numbers. `waiting` run together, `alone` one at a time after them."""
+
+    waiting: deque[int]
+    alone: deque[int]
+    strikes: list[int]
+    failures: list[int]
+    running: dict[Future[Any], int] = field(default_factory=dict)
+    killers: list[int] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, n: int) -> _Batch:
+        return cls(deque(range(n)), deque(), [0] * n, [0] * n)
+
+
 class TaskRunner:
     """Runs batches of tasks; one runner serves a whole build and keeps its pool between batches."""
 
@@ -48,6 +77,7 @@ class TaskRunner:
         self._make = make
         self._in_flight = max(1, in_flight)
         self._executor: Executor | None = None
+        self._idle_breaks = 0
 
     def __enter__(self) -> TaskRunner:
         return self
@@ -73,71 +103,80 @@ class TaskRunner:
     ) -> list[R]:
         """Return function(task) for every task, in task order. `done` is told of each result as it comes.
 
-        Raises the task's own AdapterError at once, and RunError for a task that fails or kills its worker repeatedly.
+        Raises the task's own AdapterError at once; RunError for a task that fails again and again, and, when all others
+        have ended, for one that kills its worker every time.
         """
+        batch = _Batch.of(len(tasks))
         results: dict[int, R] = {}
-        strikes = [0] * len(tasks)
-        failures = [0] * len(tasks)
-        waiting = deque(range(len(tasks)))
-        alone: deque[int] = deque()
-        running: dict[Future[R], int] = {}
-        while waiting or running or alone:
-            limit = self._in_flight if waiting or running else 1
-            source = waiting or alone
-            while source and len(running) < limit:
-                i = source.popleft()
-                try:
-                    running[self._pool().submit(function, tasks[i])] = i
-                except BrokenExecutor:
-                    source.appendleft(i)
-                    self._broken(running, strikes, waiting, alone, tasks)
-            finished, _ = wait(running, return_when=FIRST_COMPLETED)
+        while batch.waiting or batch.running or batch.alone:
+            self._submit(function, tasks, batch)
+            finished, _ = wait(batch.running, return_when=FIRST_COMPLETED)
             for future in finished:
-                if future not in running:
+                if future not in batch.running:  # the pool broke on another one of this round
                     continue
-                i = running.pop(future)
                 try:
                     result = future.result()
                 except BrokenExecutor:
-                    running[future] = i
-                    self._broken(running, strikes, waiting, alone, tasks)
-                    break
-                except OSError as e:
-                    failures[i] += 1
-                    if failures[i] >= ATTEMPTS or e.errno in _FINAL:
-                        raise RunError(f"{_name(function, tasks[i])}: {e.strerror or e}") from e
-                    waiting.append(i)
+                    self._broken(batch)
                     continue
-                if i not in results:
-                    results[i] = result
-                    if done is not None:
-                        done(result)
+                except (CancelledError, OSError, MemoryError) as e:
+                    i = batch.running.pop(future)
+                    batch.failures[i] += 1
+                    if batch.failures[i] >= ATTEMPTS or getattr(e, "errno", None) in FINAL:
+                        raise RunError(f"{_name(function, tasks[i])}: {_cause(e)}") from e
+                    batch.waiting.append(i)
+                    continue
+                i = batch.running.pop(future)
+                self._idle_breaks = 0
+                results[i] = result
+                if done is not None:
+                    done(result)
+        if batch.killers:
+            names = ", ".join(_name(function, tasks[i]) for i in sorted(batch.killers))
+            raise RunError(
+                f"{names}: killed the worker {ATTEMPTS} times, the last time running alone (out of memory?); "
+                f"expected a result; the other {len(tasks) - len(batch.killers)} tasks of this step ended well"
+            )
         return [results[i] for i in range(len(tasks))]
 
-    def _broken(
-        self,
-        running: dict[Future[R], int],
-        strikes: list[int],
-        waiting: deque[int],
-        alone: deque[int],
-        tasks: Sequence[Any],
-    ) -> None:
+    def _submit(self, function: Callable[[T], R], tasks: Sequence[T], batch: _Batch) -> None:
+        """Fill up to the limit; a suspect task only when nothing else is in flight, and nothing beside it."""
+        while (batch.waiting and len(batch.running) < self._in_flight) or (batch.alone and not batch.running):
+            source = batch.waiting or batch.alone
+            i = source.popleft()
+            try:
+                batch.running[self._pool().submit(function, tasks[i])] = i
+            except BrokenExecutor as e:
+                source.appendleft(i)
+                if not batch.running:  # the pool was dead before this batch gave it anything
+                    self._idle_breaks += 1
+                    if self._idle_breaks >= ATTEMPTS:
+                        raise RunError(f"no worker can be started: {e or type(e).__name__}") from e
+                self._broken(batch)
+
+    def _broken(self, batch: _Batch) -> None:
         """Put every task in flight back; which of them killed the worker cannot be told unless it ran alone."""
         self._stop()
-        single = len(running) == 1
-        for i in sorted(running.values()):
-            strikes[i] += 1
-            if strikes[i] >= 3 and single:
-                running.clear()
-                raise RunError(f"{_name(None, tasks[i])} killed its worker {strikes[i]} times, the last time alone")
-            (alone if strikes[i] >= 2 else waiting).append(i)
-        running.clear()
+        single = len(batch.running) == 1
+        for i in sorted(batch.running.values()):
+            batch.strikes[i] += 1
+            if single and batch.strikes[i] >= ATTEMPTS:
+                batch.killers.append(i)
+            else:
+                (batch.alone if batch.strikes[i] >= ATTEMPTS - 1 else batch.waiting).append(i)
+        batch.running.clear()
 
 
-_FINAL = {28}  # ENOSPC: a full disk does not empty by itself
+def _cause(e: BaseException) -> str:
+    if isinstance(e, MemoryError):
+        return "out of memory; give it fewer workers or a larger machine"
+    if isinstance(e, CancelledError):
+        return "cancelled by the executor again and again"
+    where = f" ({e.filename})" if isinstance(e, OSError) and e.filename else ""
+    return f"{getattr(e, 'strerror', None) or e}{where}"
 
 
-def _name(function: Callable[..., Any] | None, task: Any) -> str:
+def _name(function: Callable[..., Any], task: Any) -> str:
     label = getattr(task, "label", None)
     what = getattr(function, "__name__", "task")
     return f"{what} {label}" if label else what

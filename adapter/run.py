@@ -25,7 +25,6 @@ from adapter.executors import TaskRunner, local_executor
 from adapter.identify import Subject
 from adapter.ingest import Ingest, Ingested, Progress, buckets_for
 from adapter.intake.intake import bucket_of
-from adapter.knowledge import load_knowledge
 from adapter.map import NEVER
 from adapter.output import OutputFolder
 from adapter.result import Result
@@ -33,7 +32,7 @@ from adapter.site import KEY_FILE, open_site
 from adapter.sources.files import RANGE_BYTES, Found, find_files
 from adapter.store.segments import Segment
 from adapter.store.store import Store, StoreFacts
-from adapter.tasks import Context, MapReceipt, Setting, SubjectsTask, map_task, survey_task, write_context
+from adapter.tasks import Context, MapReceipt, Setting, SubjectsTask, knowledge_of, map_task, survey_task, write_context
 from adapter.trial import Trial, resolve_trial
 
 
@@ -113,7 +112,7 @@ class _Build:
         r = self.request
         trial = resolve_trial(r.trial)
         site = self._site()
-        knowledge = load_knowledge(trial, site)
+        knowledge = knowledge_of(str(trial.folder), str(site))
         log = read_enrolment(Path(r.enrolment), trial.arm_spellings(), trial.log.columns) if r.enrolment else None
         cut = _day(r.cutoff, "--cutoff") if r.cutoff else None
         found, store_folder = self._sources()
@@ -228,7 +227,7 @@ class _Build:
         return context, runner.run(map_task, tasks, told)
 
 
-GROUP_ROWS = 25_000
+GROUP_ROWS = 60_000
 """Rows mapped at a time: enough that pandas' cost per call does not matter, few enough for a worker's memory."""
 
 

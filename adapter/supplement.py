@@ -7,6 +7,8 @@ Splitting counts UTF-8 bytes and never cuts a character.
 from __future__ import annotations
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from adapter.spec import Dataset
 
@@ -44,9 +46,10 @@ def supplement(dataset: Dataset, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.
     for v in dataset.main:
         if v.type != "Char":
             continue
-        long = main[v.name].str.len() * 4 > MOST_BYTES
-        if not long.any():
+        sizes = pc.binary_length(pa.array(main[v.name], pa.large_string(), from_pandas=True))
+        if (pc.max(sizes).as_py() or 0) <= MOST_BYTES:
             continue
+        long = pd.Series(sizes.to_numpy(zero_copy_only=False) > MOST_BYTES, index=main.index)
         cut = main.loc[long, v.name].map(pieces)
         cut = cut[cut.str.len() > 1]
         main.loc[cut.index, v.name] = cut.str[0]

@@ -114,13 +114,21 @@ def _trial(name: str) -> Trial:
 
 
 @lru_cache(maxsize=1)
-def _knowledge(trial: str, site: str) -> Knowledge:
+def knowledge_of(trial: str, site: str) -> Knowledge:
     return load_knowledge(_trial(trial), Path(site) if site else None)
 
 
 @lru_cache(maxsize=1)
 def _clock(zone: str) -> SiteClock:
     return SiteClock(zone)
+
+
+@lru_cache(maxsize=1)
+def _reading(context: str, setting: Setting) -> Reading:
+    """Return what readers need; kept between ranges, so that its caches stay warm."""
+    loaded = _context(context)
+    subjects = {key: i for i, s in enumerate(loaded.subjects) for key in s.identities}
+    return Reading(_clock(setting.zone), _keyer(setting.key), subjects, loaded.look_ups, loaded.lot_extensions)
 
 
 def _own_name(folder: str, stem: str) -> Path:
@@ -180,10 +188,7 @@ def intake_task(task: IntakeTask) -> IntakeReceipt:
     _single_threaded()
     r = task.range
     offset, data = read_range(r.path, r.start, r.stop)
-    context = _context(task.context)
-    subjects = {key: i for i, s in enumerate(context.subjects) for key in s.identities}
-    clock, keyer = _clock(task.setting.zone), _keyer(task.setting.key)
-    read = Reading(clock, keyer, subjects, context.look_ups, context.lot_extensions)
+    read = _reading(task.context, task.setting)
     # millions of short-lived tuples: the cycle collector would walk them again and again and find nothing
     gc.disable()
     try:
@@ -281,7 +286,7 @@ def map_task(task: SubjectsTask) -> MapReceipt:
     subjects = [context.subjects[i] for i in task.subjects]
     cuts = [context.subject_cuts[i] for i in task.subjects]
     trial = _trial(task.setting.trial)
-    knowledge = _knowledge(task.setting.trial, task.setting.site)
+    knowledge = knowledge_of(task.setting.trial, task.setting.site)
     tables = _stored(context, task.setting, subjects, None)
     mapped = map_subjects(tables, subjects, cuts, trial, knowledge, context.cut, shipped())
     receipt = MapReceipt(accounts=mapped.accounts)

@@ -54,13 +54,13 @@ INDICATORS = {
 def range_indicator(interpretation: Series[Any], value: Series[Any], low: Series[Any], high: Series[Any]) -> Series[str]:
     """The laboratory's own interpretation where it gave one (H, HH to HIGH; L, LL to LOW; N to NORMAL; A to ABNORMAL), \
 else {a1} compared with {a2} and {a3}; empty where neither is known."""
-    given = interpretation.astype("str").fillna("").str.split("\n").str[0].map(INDICATORS)
-    compared = pd.Series("", index=value.index, dtype="object")
-    some = value.notna() & (low.notna() | high.notna())
-    compared[some] = "NORMAL"
-    compared[some & (value < low)] = "LOW"
-    compared[some & (value > high)] = "HIGH"
-    return given.where(given.notna(), compared).astype("str")
+    codes, unique = pd.factorize(interpretation)
+    given = np.array([*(INDICATORS.get(str(u).split("\n")[0], "") for u in unique), ""], dtype=object)[codes]
+    some = (value.notna() & (low.notna() | high.notna())).to_numpy()
+    compared = np.where(some, "NORMAL", "").astype(object)
+    compared[some & (value < low).to_numpy()] = "LOW"
+    compared[some & (value > high).to_numpy()] = "HIGH"
+    return pd.Series(np.where(given == "", compared, given), index=value.index, dtype="str")
 
 
 def last_before_exposure(
@@ -111,6 +111,8 @@ def counts_from_percent(
     nothing: what cannot be known is unknown. Protocol §3.
     Returns columns: record (of the count), text, parents (records of the percentages).
     """
+    if not {count, *percents} <= set(results["testcd"].unique()):
+        return pd.DataFrame({"record": [], "text": [], "parents": []})
     decimal = results["text"].str.replace(".", "", n=1, regex=False).str.isdecimal()
     made: dict[int, tuple[str, list[int]]] = {}
     for how in match:

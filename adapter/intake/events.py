@@ -74,7 +74,19 @@ def administration_rows(r: MedicationAdministration, read: Reading, head: Row) -
     reason = text_of(r.statusReason[0]) if r.statusReason else None
     indication = text_of(r.reasonCode[0]) if r.reasonCode else None
     columns = (code, text, drug.form, drug.lot or _lot(r.extension, read), drug.expires, *start, *end)
-    columns += (_open(r.effectivePeriod), dose, dose_unit, dose_unit_text, rate, rate_unit, dose_text, route, route_text, reason, indication)
+    columns += (
+        _open(r.effectivePeriod),
+        dose,
+        dose_unit,
+        dose_unit_text,
+        rate,
+        rate_unit,
+        dose_text,
+        route,
+        route_text,
+        reason,
+        indication,
+    )
     return [(*head, "", read.take_notes(), *columns)]
 
 

@@ -9,19 +9,18 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 
-from adapter.identify import LOOK_UPS, resource_type
+from adapter.identify import LOOK_UPS, PREFIX, resource_type
 from adapter.intake import events, observation, people, structs
 from adapter.intake.observation import ObservationRows
 from adapter.intake.reading import Reading, Reject
 from adapter.intake.rows import PlainRows, Rows
-from adapter.intake.structs import ATTRIBUTION, NONE, Reference
+from adapter.intake.structs import ATTRIBUTION, Reference
 
 CONSENT_STATUSES = frozenset("draft proposed active rejected inactive entered-in-error".split())
 RESEARCH_SUBJECT_STATUSES = frozenset(
@@ -29,19 +28,23 @@ RESEARCH_SUBJECT_STATUSES = frozenset(
     "on-study-observation pending-on-study potential-candidate screening withdrawn".split()
 )
 _REFERENCE = msgspec.json.Decoder(Reference)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 SPECIMEN_STATUSES = frozenset("available unavailable unsatisfactory entered-in-error".split())
 
 
-class Reader(NamedTuple):
+@dataclass(frozen=True)
+class Reader:
     """How one resource type is read. `statuses` is None where the type has no status, `strict` where FHIR demands one."""
 
-    decoder: msgspec.json.Decoder[Any]
+    decode: Callable[[bytes], Any]
     subject: Callable[[Any], bytes]
     rows: Callable[[], Rows]
     statuses: frozenset[str] | None
     strict: bool = True
+    usual: frozenset[str | None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        # statuses that need no second look; set once, because this is asked for every line
+        object.__setattr__(self, "usual", self.statuses if self.statuses is not None else frozenset([None]))
 
 
 def _subject(r: Any) -> bytes:
@@ -54,31 +57,41 @@ def _plain(kind: str, rows: Callable[[Any, Reading, tuple[Any, ...]], list[tuple
 
 READERS: dict[str, Reader] = {
     "Observation": Reader(
-        msgspec.json.Decoder(structs.Observation), _subject, ObservationRows, observation.STATUSES
+        msgspec.json.Decoder(structs.Observation).decode, _subject, ObservationRows, observation.STATUSES
     ),
     "MedicationAdministration": Reader(
-        msgspec.json.Decoder(structs.MedicationAdministration),
+        msgspec.json.Decoder(structs.MedicationAdministration).decode,
         _subject,
         _plain("MedicationAdministration", events.administration_rows),
         events.EVENT_STATUSES - {"preparation"},
     ),
     "Procedure": Reader(
-        msgspec.json.Decoder(structs.Procedure), _subject, _plain("Procedure", events.procedure_rows), events.EVENT_STATUSES
+        msgspec.json.Decoder(structs.Procedure).decode,
+        _subject,
+        _plain("Procedure", events.procedure_rows),
+        events.EVENT_STATUSES,
     ),
     "Specimen": Reader(
-        msgspec.json.Decoder(structs.Specimen), _subject, _plain("Specimen", events.specimen_rows), SPECIMEN_STATUSES, strict=False
+        msgspec.json.Decoder(structs.Specimen).decode,
+        _subject,
+        _plain("Specimen", events.specimen_rows),
+        SPECIMEN_STATUSES,
+        strict=False,
     ),
     "Patient": Reader(
-        msgspec.json.Decoder(structs.Patient),
+        msgspec.json.Decoder(structs.Patient).decode,
         lambda r: b'{"reference":"Patient/%b"}' % (r.id or "").encode(),
         _plain("Patient", people.patient_rows),
         None,
     ),
     "Consent": Reader(
-        msgspec.json.Decoder(structs.Consent), lambda r: bytes(r.patient), _plain("Consent", people.consent_rows), CONSENT_STATUSES
+        msgspec.json.Decoder(structs.Consent).decode,
+        lambda r: bytes(r.patient),
+        _plain("Consent", people.consent_rows),
+        CONSENT_STATUSES,
     ),
     "ResearchSubject": Reader(
-        msgspec.json.Decoder(structs.ResearchSubject),
+        msgspec.json.Decoder(structs.ResearchSubject).decode,
         lambda r: bytes(r.individual),
         _plain("ResearchSubject", people.research_subject_rows),
         RESEARCH_SUBJECT_STATUSES,
@@ -119,19 +132,22 @@ def intake(lines: Iterable[bytes], read: Reading, buckets: int, file: int, first
     rows: dict[str, Rows] = {}
     counts, links = taken.read, taken.links
     owners: dict[bytes, bytes | None] = {}  # patient of a subject element as it is written; None: no subject
-    sha256, keyed = hashlib.sha256, read.keyer.keyed
+    sha256, keyed, readers = hashlib.sha256, read.keyer.keyed, READERS
+    kinds = {name.encode(): name for name in readers}
     for number, whole in enumerate(lines, first_line):
         here = offset
         offset += len(whole)
-        line = whole.rstrip(b"\r\n")
+        line = whole if whole.endswith(b"}\n") else whole.rstrip(b"\r\n") + b"\n"  # one spelling of a line's end
         kind = ""
         try:
-            kind = resource_type(line) or ""
-            reader = READERS.get(kind)
+            kind = kinds.get(line[17 : line.find(b'"', 17, 60)]) if line.startswith(PREFIX) else None
+            if kind is None:
+                kind = resource_type(line) or ""
+            reader = readers.get(kind)
             if reader is None:
                 _not_read(kind, taken, RejectLine(file, number, here, "no-resource-type", "", "", None))
                 continue
-            resource = reader.decoder.decode(line)
+            resource = reader.decode(line)
             who = reader.subject(resource)
             try:
                 patient = owners[who]
@@ -152,12 +168,14 @@ def intake(lines: Iterable[bytes], read: Reading, buckets: int, file: int, first
         identity = f"{kind}/{resource.id}"
         rid = keyed(identity)
         try:
-            status = _check(resource, reader)
+            status = resource.status if reader.statuses is not None else None
+            if status not in reader.usual or resource.modifierExtension or resource.implicitRules or not resource.id:
+                status = _check(resource, reader)
             meta = resource.meta
             updated = version = None
             if meta is not None:
                 version = meta.versionId
-                updated = _micros(meta.lastUpdated)
+                updated = meta.lastUpdated
             into = rows.get(kind)
             if into is None:
                 into = rows[kind] = reader.rows()
@@ -188,17 +206,6 @@ def _owner(who: bytes, read: Reading) -> bytes | None:
         return b""
     patient = read.referred(subject, "Patient")
     return patient if patient in read.subjects else None
-
-
-def _micros(text: str | None) -> int | None:
-    """Return meta.lastUpdated as UTC microseconds; None where it is absent or no instant with an offset."""
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return None if moment.tzinfo is None else (moment - _EPOCH) // _MICROSECOND
 
 
 def _not_read(kind: str, taken: Taken, reject: RejectLine) -> None:
@@ -244,9 +251,9 @@ def _check(r: Any, reader: Reader) -> str | None:
     """Return the status of a resource that may be used; raise Reject where FHIR forbids to use it."""
     if not r.id:
         raise Reject("no-id", "id")
-    if r.modifierExtension != NONE:
+    if r.modifierExtension:
         raise Reject("held-back-modifier", "modifierExtension")
-    if r.implicitRules != NONE:
+    if r.implicitRules:
         raise Reject("held-back-modifier", "implicitRules")
     if reader.statuses is None:
         return None

@@ -19,6 +19,7 @@ from adapter.intake.reading import Reading
 from adapter.intake.tables import Column
 
 Picked = tuple[Any, ...]
+MOST_PICKED = 200_000
 
 
 class Group:
@@ -41,12 +42,18 @@ class Group:
         """Return the number of an element's text; picks it where it is new. Rejects are not remembered."""
         number = self.ids.get(raw)
         if number is None:
-            number = self.put(raw, pick(raw, read), read.take_notes())
+            # a worker reads many ranges of one hospital: what was picked in an earlier range is not picked again
+            known = read.picked.get((pick, raw))
+            if known is None:
+                if len(read.picked) >= MOST_PICKED:
+                    read.picked.clear()
+                known = read.picked[pick, raw] = pick(raw, read), read.take_notes()
+            number = self.put(raw, *known)
         return number
 
     def take(self, numbers: npt.NDArray[np.int32]) -> list[pa.Array]:
         """Return this group's columns for rows with these numbers."""
-        where = pa.array(numbers)
+        where = pa.array(np.ascontiguousarray(numbers))
         values = zip(*self._rows, strict=True)
         return [pa.array(v, c.type).take(where) for v, c in zip(values, self.columns, strict=True)]
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from adapter.intake.memo import Group, Picked, decoder
 from adapter.intake.reading import NO_DATE, Reading, Reject, bare_codes, codings, text_of, unit_of
+from adapter.intake.rows import as_array, instants
 from adapter.intake.structs import (
-    NONE,
     CodeableConcept,
     Observation,
     Period,
@@ -51,54 +51,74 @@ class ObservationRows:
         self.groups = {name: Group(tuple(_COLUMNS[c] for c in columns)) for name, columns in _GROUPS.items()}
         self._shared = tuple(self.groups[name] for name in _ORDER[:4])
         self._own = tuple(self.groups[name] for name in _ORDER[4:])
+        self._shared_ids = tuple(g.ids for g in self._shared)
+        self._own_ids = tuple(g.ids for g in self._own)
         self._rows: list[tuple[Any, ...]] = []
         self._batches: list[pa.Table] = []
-        self._numbers: list[npt.NDArray[np.int32]] = []
+        self._numbers = array("i")
 
     def add(self, r: Observation, read: Reading, head: tuple[Any, ...]) -> None:
         """Add the rows of the value and of every component (FHIR R4 Observation); `head` is their common provenance.
 
         Raises Reject (nothing is added then) and msgspec.ValidationError for an element of a wrong type.
         """
-        category, time, method, specimen = self._shared
-        common = (
-            category.pick(bytes(r.category), _bare, read),
-            self._time(time, r, read),
-            method.pick(bytes(r.method), _method, read),
-            specimen.pick(bytes(r.specimen), _specimen, read),
-        )
-        focus = r.focus != NONE
+        # this runs once per result: known texts are looked up here, new ones are picked in the groups
+        categories, times, methods, specimens = self._shared_ids
+        category = categories.get(raw := bytes(r.category))
+        if category is None:
+            category = self._shared[0].pick(raw, _bare, read)
+        time = times.get(r.effectiveDateTime) if r.effectiveDateTime is not None else None
+        if time is None:
+            time = self._time(self._shared[1], r, read)
+        method = methods.get(raw := bytes(r.method) if r.method else b"")
+        if method is None:
+            method = self._shared[2].pick(raw, _method, read)
+        specimen = specimens.get(raw := bytes(r.specimen))
+        if specimen is None:
+            specimen = self._shared[3].pick(raw, _specimen, read)
+        own = self._about(r, "", read)
+        focus = len(r.focus) > 0
         if r.component is None:
-            self._rows.append((*head, "", focus, r.hasMember != NONE, *common, *self._about(r, "", read)))
+            self._rows.append((*head, "", focus, len(r.hasMember) > 0))
+            self._numbers.extend((category, time, method, specimen, *own))
         else:
-            rows = [(*head, "", focus, True, *common, *self._about(r, "", read))]
+            rows = [(*head, "", focus, True)]
+            numbers = [category, time, method, specimen, *own]
             for i, c in enumerate(r.component):
-                if c.modifierExtension != NONE:
+                if len(c.modifierExtension) > 0:
                     raise Reject("held-back-modifier", f"component[{i}]")
-                rows.append((*head, f"component[{i}]", focus, False, *common, *self._about(c, f"component[{i}].", read)))
+                numbers += (category, time, method, specimen, *self._about(c, f"component[{i}].", read))
+                rows.append((*head, f"component[{i}]", focus, False))
             self._rows += rows
+            self._numbers.extend(numbers)
         if len(self._rows) >= BATCH:
             self._flush()
 
     def _about(self, v: Value, where: str, read: Reading) -> tuple[int, int, int, int]:
-        codes, values, interpretations, ranges = self._own
-        raw = bytes(v.code)
-        code = codes.ids.get(raw)
+        """Return the numbers of code, value, interpretation and reference range."""
+        codes, values, interpretations, ranges = self._own_ids
+        code = codes.get(raw := bytes(v.code))
         if code is None:
-            code = codes.put(raw, _code(raw, where))
+            code = self._own[0].put(raw, _code(raw, where))
         quantity = bytes(v.valueQuantity)
+        value = values.get(quantity) if quantity and _only_quantity(v) else None
+        if value is None:
+            value = self._value(v, quantity, where, read)
+        interpretation = interpretations.get(raw := bytes(v.interpretation) if v.interpretation else b"")
+        if interpretation is None:
+            interpretation = self._own[2].pick(raw, _bare, read)
+        limits = ranges.get(raw := bytes(v.referenceRange) if v.referenceRange else b"")
+        if limits is None:
+            limits = self._own[3].pick(raw, _range, read)
+        return code, value, interpretation, limits
+
+    def _value(self, v: Value, quantity: bytes, where: str, read: Reading) -> int:
+        group = self._own[1]
         if quantity and _only_quantity(v):
-            value = values.pick(quantity, _quantity_value, read)
-        else:
-            picked = _value(v, quantity, where, read)
-            found = values.ids.get(picked)
-            value = values.put(picked, picked) if found is None else found
-        return (
-            code,
-            value,
-            interpretations.pick(bytes(v.interpretation), _bare, read),
-            ranges.pick(bytes(v.referenceRange), _range, read),
-        )
+            return group.pick(quantity, _quantity_value, read)
+        picked = _value(v, quantity, where, read)
+        found = group.ids.get(picked)
+        return group.put(picked, picked) if found is None else found
 
     @staticmethod
     def _time(group: Group, r: Observation, read: Reading) -> int:
@@ -118,10 +138,12 @@ class ObservationRows:
         return number
 
     def _flush(self) -> None:
-        columns = list(zip(*self._rows, strict=True))
-        own, numbers = columns[: len(_OWN)], columns[len(_OWN) :]
-        self._batches.append(pa.table([pa.array(v, _COLUMNS[n].type) for n, v in zip(_OWN, own, strict=True)], _OWN))
-        self._numbers.append(np.array(numbers, dtype=np.int32))
+        own = zip(*self._rows, strict=True)
+        arrays = [
+            instants(values) if name == "updated" else as_array(values, _COLUMNS[name].type)
+            for name, values in zip(_OWN, own, strict=True)
+        ]
+        self._batches.append(pa.table(arrays, _OWN))
         self._rows = []
 
     def table(self) -> pa.Table | None:
@@ -131,9 +153,10 @@ class ObservationRows:
         if not self._batches:
             return None
         own = pa.concat_tables(self._batches)
+        numbers = np.frombuffer(self._numbers, dtype=np.int32).reshape(-1, len(_ORDER))
         arrays: dict[str, Any] = {name: own.column(name) for name in _OWN}
         notes: list[str | None] = [None] * own.num_rows
-        for name, where in zip(_ORDER, np.hstack(self._numbers), strict=True):
+        for name, where in zip(_ORDER, numbers.T, strict=True):
             group = self.groups[name]
             arrays.update(zip(_GROUPS[name], group.take(where), strict=True))
             for row, text in group.notes(where):
@@ -145,12 +168,12 @@ class ObservationRows:
 def _only_quantity(v: Value) -> bool:
     return (
         v.valueString is None
-        and v.valueCodeableConcept == NONE
-        and v.dataAbsentReason == NONE
-        and v.valueInteger == NONE
+        and not v.valueCodeableConcept
+        and not v.dataAbsentReason
+        and not v.valueInteger
         and v.valueBoolean is None
-        and v.valueRange == NONE
-        and v.valueRatio == NONE
+        and not v.valueRange
+        and not v.valueRatio
     )
 
 
@@ -187,7 +210,7 @@ def _dates(key: tuple[str | None, ...], period: Period | None, read: Reading) ->
 def _quantity_value(raw: bytes, read: Reading) -> Picked:
     q = _quantity(raw)
     number = None
-    if q.value != NONE:
+    if len(q.value) > 0:
         number = read.decimal(q.value)
         if number is None:
             raise Reject("decimal-malformed", "valueQuantity.value")
@@ -198,16 +221,16 @@ def _quantity_value(raw: bytes, read: Reading) -> Picked:
 def _value(v: Value, quantity: bytes, where: str, read: Reading) -> Picked:
     """Return kind, value, value_code, comparator, unit code, system and text, and dataAbsentReason."""
     absent = None
-    if v.dataAbsentReason != NONE:
+    if len(v.dataAbsentReason) > 0:
         reason = _concept(bytes(v.dataAbsentReason))
         absent = next((c.code for c in reason.coding or () if c.code), None) or reason.text or "unknown"
     filled = {
         "quantity": bool(quantity),
         "string": v.valueString is not None,
-        "concept": v.valueCodeableConcept != NONE,
-        "integer": v.valueInteger != NONE,
+        "concept": len(v.valueCodeableConcept) > 0,
+        "integer": len(v.valueInteger) > 0,
         "boolean": v.valueBoolean is not None,
-        "other": v.valueRange != NONE or v.valueRatio != NONE,
+        "other": len(v.valueRange) > 0 or len(v.valueRatio) > 0,
     }
     kinds = [k for k, there in filled.items() if there]
     if len(kinds) > 1:

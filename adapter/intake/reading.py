@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+import msgspec
 from msgspec import Raw
 
 from adapter.intake.dates import SiteClock
@@ -25,14 +27,17 @@ class Reject(Exception):
         self.where = where
 
 
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What decoding a line can raise: not JSON or a wrong type, bytes that are no UTF-8, nesting deeper than the C stack."""
+
+
 def identity(reference: str, resource_type: str = "") -> str | None:
     """Return the canonical `Type/id` of a literal reference (relative, absolute or version-specific), else None.
 
     `Patient/1/_history/3` and `http://server/fhir/Patient/1` are both `Patient/1`; `urn:uuid:…` stays as it is;
     contained (`#a`) and conditional (`Patient?identifier=…`) references have no identity of their own.
+    resource_type: None too where the reference names another type.
     """
-    if reference.count("/") == 1 and "?" not in reference and "#" not in reference:
-        return reference
     if reference.startswith("urn:"):
         return reference
     text = reference.partition("/_history/")[0]
@@ -41,8 +46,7 @@ def identity(reference: str, resource_type: str = "") -> str | None:
     parts = text.rsplit("/", 2)
     if len(parts) < 2 or not parts[-1] or not parts[-2]:
         return None
-    found = f"{parts[-2]}/{parts[-1]}"
-    return found if not resource_type or parts[-2] == resource_type else None
+    return f"{parts[-2]}/{parts[-1]}" if resource_type in ("", parts[-2]) else None
 
 
 @dataclass(slots=True)
@@ -66,6 +70,7 @@ class Reading:
     look_ups: Mapping[bytes, LookUp]
     lot_extensions: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
+    picked: dict[Any, Any] = field(default_factory=dict)
     _keyed: dict[str, bytes] = field(default_factory=dict)
     _decimals: dict[bytes, str | None] = field(default_factory=dict)
 

@@ -3,14 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import pyarrow as pa
 
 from adapter.intake.reading import Reading
-from adapter.intake.tables import schema_of
+from adapter.intake.tables import KEYED, MICROS, schema_of
 
 BATCH = 2048
+INSTANT = pa.timestamp("us", "UTC")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def instants(texts: tuple[str | None, ...]) -> pa.Array:
+    """Return meta.lastUpdated of many resources as UTC microseconds; null where absent or no instant with an offset."""
+    try:
+        return pa.array(texts, pa.string()).cast(INSTANT).cast(MICROS)
+    except pa.ArrowInvalid:  # one of them is no plain instant: each on its own
+        return pa.array([instant(t) for t in texts], MICROS)
+
+
+def instant(text: str | None) -> int | None:
+    """Return one meta.lastUpdated as UTC microseconds, None where it is absent or no instant with an offset."""
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        return None
+    since = moment - _EPOCH
+    return since.days * 86_400_000_000 + since.seconds * 1_000_000 + since.microseconds
+
+
+def as_array(values: tuple[Any, ...], type_: pa.DataType) -> pa.Array:
+    """Return a column; keyed ids without gaps are joined bytes, which is many times faster than one by one."""
+    if type_ == KEYED and None not in values:
+        return pa.Array.from_buffers(type_, len(values), [None, pa.py_buffer(b"".join(values))])
+    return pa.array(values, type_)
 
 
 class Rows(Protocol):
@@ -35,7 +67,10 @@ class PlainRows:
 
     def _flush(self) -> None:
         columns = zip(*self._rows, strict=True)
-        arrays = [pa.array(c, f.type) for c, f in zip(columns, self._schema, strict=True)]
+        arrays = [
+            instants(c) if f.name == "updated" else as_array(c, f.type)
+            for c, f in zip(columns, self._schema, strict=True)
+        ]
         self._batches.append(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
         self._rows = []
 

@@ -102,11 +102,11 @@ def read_range(path: str, start: int, stop: int) -> tuple[int, bytes]:
             first = start - 1 + len(f.readline())
         if first >= stop:
             return first, b""
+        # where the last line ends is found first, so that the range is read in one piece and never copied
+        f.seek(stop - 1)
+        end = stop - 1 + len(f.readline())
         f.seek(first)
-        data = f.read(stop - first)
-        if not data.endswith(b"\n"):
-            data += f.readline()
-        return first, data
+        return first, f.read(end - first)
 
 
 def split_lines(data: bytes) -> list[bytes]:

@@ -1,0 +1,47 @@
+"""Shared fixtures: a small cohort of the demo hospital and its build. Read only: a test that writes makes a copy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from adapter import build
+from adapter.result import Result
+from mappings.trials.pgf_msc.demo import write_cohort
+
+KEY = "5a" * 32
+"""The key of all sites made by tests: one key, so that keyed ids are the same in every build."""
+
+
+class Cohort(NamedTuple):
+    """Paths of a cohort: its folder, the FHIR files, the enrolment log, the site's private folder with KEY in it."""
+
+    folder: Path
+    fhir: Path
+    log: Path
+    site: Path
+
+
+def make_site(folder: Path, key: str = KEY) -> Path:
+    """Make a site folder with a known key; return it."""
+    folder.mkdir(parents=True, mode=0o700)
+    (folder / "key").touch(mode=0o600)
+    (folder / "key").write_text(key + "\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def demo10(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
+    """Ten randomised subjects, four more in the log, three patients who are in no trial (half a second; per worker)."""
+    folder = tmp_path_factory.mktemp("demo10")
+    write_cohort(folder, subjects=10)
+    return Cohort(folder, folder / "fhir", folder / "enrolment.csv", make_site(folder / "site"))
+
+
+@pytest.fixture(scope="session")
+def demo10_build(demo10: Cohort, tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """The build of demo10 with one worker; its OUT is read only (two seconds; per worker)."""
+    out = tmp_path_factory.mktemp("demo10-build") / "out"
+    return build(demo10.fhir, out=out, enrolment=demo10.log, site=demo10.site, workers=1)
