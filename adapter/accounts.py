@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from adapter.reasons import REASONS, kind_of
@@ -38,7 +39,10 @@ class Refused(NamedTuple):
 
 @dataclass(slots=True)
 class Accounts:
-    """used: resource type -> resources; dropped: (resource type, reason) -> resources; unmapped: (kind, code, text, used)."""
+    """used: resource type -> resources; dropped: (resource type, reason) -> resources.
+
+    unmapped: (kind, code, text, used) -> records or rows.
+    """
 
     used: Counter[str] = field(default_factory=Counter)
     dropped: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -54,7 +58,9 @@ class Accounts:
         self.unmapped += other.unmapped
 
 
-def close(facts: Mapping[str, Facts], records: Mapping[str, Records], sequences: Mapping[str, pd.Series[Any]]) -> Accounts:
+def close(
+    facts: Mapping[str, Facts], records: Mapping[str, Records], sequences: Mapping[str, pd.Series[Any]]
+) -> Accounts:
     """Return the accounts of some subjects.
 
     sequences: dataset -> (index label of its records frame -> --SEQ), for the records that issues point to.
@@ -76,8 +82,9 @@ def close(facts: Mapping[str, Facts], records: Mapping[str, Records], sequences:
     for name, r in records.items():
         _issues(name, r, facts, sequences.get(name), accounts)
         if r.unmapped is not None:
-            for (what, code, text, was_used), n in r.unmapped.value_counts(sort=False).items():
-                accounts.unmapped[str(what), str(code), str(text), "Y" if was_used else "N"] += int(n)
+            u = r.unmapped
+            used = np.where(u["used"].to_numpy(dtype=bool), "Y", "N").tolist()
+            accounts.unmapped.update(zip(u["kind"].tolist(), u["code"].tolist(), u["text"].tolist(), used, strict=True))
     return accounts
 
 
@@ -106,33 +113,46 @@ def _settle(kind: str, f: Facts, used: Any, reason: pd.Series[str], accounts: Ac
             accounts.dropped[kind, str(code)] += int(n)
     rejected = reason.isin([c for c in REASONS if kind_of(c) == "reject"]) & ~used
     rids = f.keyed.column("rid")
-    for row in np.flatnonzero(rejected.to_numpy()):
-        one = frame.loc[row, ["file", "line", "element"]]
-        accounts.refused.append(
-            Refused(int(one["file"]), int(one["line"]), kind, rids[int(row)].as_py(), reason[row], str(one["element"]))
-        )
+    for row in np.flatnonzero(rejected.to_numpy()).tolist():
+        file, line, element = (frame[c].iloc[row] for c in ("file", "line", "element"))
+        where = (int(file), int(line), kind, rids[row].as_py(), str(reason.iloc[row]), str(element))
+        accounts.refused.append(Refused(*where))
 
 
 def _issues(name: str, r: Records, facts: Mapping[str, Facts], seq: pd.Series[Any] | None, accounts: Accounts) -> None:
-    if r.issues is not None:
-        for i in r.issues.itertuples(index=False):
-            known = seq is not None and i.record in seq.index
-            rid = _rid(r.frame.loc[i.record], facts) if i.record in r.frame.index else ""
-            number = str(int(seq.loc[i.record])) if known and seq is not None else ""
-            accounts.issues.append(Issue(str(i.USUBJID), name, number, rid, str(i.code), str(i.message)))
+    """Add what the records function reported, and what intake noted on elements of the records' resources."""
+    if r.issues is not None and len(r.issues):
+        record = r.issues["record"].to_numpy()
+        known = r.frame[r.frame.index.isin(record)]
+        rids = dict(zip(known.index, _rids(known, facts), strict=True))
+        columns = (r.issues[c].tolist() for c in ("USUBJID", "code", "message"))
+        for label, number, usubjid, code, message in zip(record, _numbers(seq, record), *columns, strict=True):
+            accounts.issues.append(Issue(str(usubjid), name, number, rids.get(label, ""), str(code), str(message)))
     if "notes" not in r.frame:
         return
     noted = r.frame[r.frame["notes"].notna() & (r.frame["notes"] != "")]
-    for label, row in noted.iterrows():
-        for note in str(row["notes"]).split("\n"):
+    columns = (noted[c].tolist() for c in ("USUBJID", "resource", "notes"))
+    numbers, ids = _numbers(seq, noted.index.to_numpy()), _rids(noted, facts)
+    for number, rid, usubjid, kind, notes in zip(numbers, ids, *columns, strict=True):
+        for note in notes.split("\n"):
             code, _, where = note.partition("@")
-            number = str(int(seq.loc[label])) if seq is not None and label in seq.index else ""
-            message = f"{REASONS[code].meaning} ({row['resource']}.{where})"
-            accounts.issues.append(Issue(str(row["USUBJID"]), name, number, _rid(row, facts), code, message))
+            message = f"{REASONS[code].meaning} ({kind}.{where})"
+            accounts.issues.append(Issue(str(usubjid), name, number, rid, code, message))
 
 
-def _rid(row: Any, facts: Mapping[str, Facts]) -> str:
-    if "row" not in row or row["row"] < 0:
-        return ""
-    found: bytes = facts[row["resource"]].keyed.column("rid")[int(row["row"])].as_py()
-    return found.hex()
+def _numbers(seq: pd.Series[Any] | None, labels: npt.NDArray[Any]) -> list[str]:
+    """Return --SEQ of records as text, empty where a record has none."""
+    if seq is None:
+        return [""] * len(labels)
+    return ["" if np.isnan(n) else str(int(n)) for n in seq.reindex(labels).to_numpy(dtype=np.float64)]
+
+
+def _rids(frame: pd.DataFrame, facts: Mapping[str, Facts]) -> list[str]:
+    """Return the keyed id, in hex, of the resource each record came from; empty where it came from none."""
+    found = [""] * len(frame)
+    if "row" not in frame:
+        return found
+    for i, (kind, row) in enumerate(zip(frame["resource"].tolist(), frame["row"].tolist(), strict=True)):
+        if row >= 0:
+            found[i] = facts[kind].keyed.column("rid")[int(row)].as_py().hex()
+    return found

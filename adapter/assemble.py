@@ -19,12 +19,12 @@ BATCH_ROWS = 4_096
 COMPONENT_ELEMENTS = ("code", "value[x]", "interpretation", "referenceRange", "dataAbsentReason")
 TRACE_SCHEMA = pa.schema(
     [
-        ("USUBJID", pa.string()),
+        ("USUBJID", pa.dictionary(pa.int32(), pa.string())),
         ("SEQ", pa.int32()),
         ("VARIABLE", pa.dictionary(pa.int32(), pa.string())),
         ("RESOURCE", pa.dictionary(pa.int32(), pa.string())),
-        ("KEYED_ID", pa.string()),
-        ("VERSION", pa.string()),
+        ("KEYED_ID", pa.dictionary(pa.int32(), pa.string())),
+        ("VERSION", pa.dictionary(pa.int32(), pa.string())),
         ("ELEMENT", pa.dictionary(pa.int32(), pa.string())),
         ("FILE", pa.int32()),
         ("LINE", pa.int64()),
@@ -119,9 +119,7 @@ def traced(d: Dataset, s: DatasetSummary) -> list[Variable]:
     """Return the variables whose values come from a resource: read from it, or computed from what was read."""
     skip = {d.sequence, "USUBJID", "STUDYID", "DOMAIN"}
     return [
-        v
-        for v in present(d, s)
-        if v.name not in skip and s.filled.get(v.name) and isinstance(v.source, Path | Call)
+        v for v in present(d, s) if v.name not in skip and s.filled.get(v.name) and isinstance(v.source, Path | Call)
     ]
 
 
@@ -165,7 +163,9 @@ def _trace_rows(
     for c in unique:
         rest, e = divmod(int(c), max(1, len(element_names)))
         v, k = divmod(rest, len(kind_names))
-        paths.append(_inside(element_of(variables[v], kind_names[k]), kind_names[k], element_names[e] if element_names else ""))
+        paths.append(
+            _inside(element_of(variables[v], kind_names[k]), kind_names[k], element_names[e] if element_names else "")
+        )
     path_names = sorted(set(paths))
     place = {p: i for i, p in enumerate(path_names)}
     path_index = np.array([place[p] for p in paths], dtype=np.int32)[inverse]
@@ -173,16 +173,20 @@ def _trace_rows(
     rule_names = sorted(set(rules))
     rule_index = np.array([rule_names.index(r) for r in rules], dtype=np.int32)[which]
     take = pa.array(record)
-    seq = chunk.column(d.sequence).combine_chunks().cast(pa.int32()) if d.sequence else pa.nulls(chunk.num_rows, pa.int32())
-    hexed = hex_texts(chunk.column("_rid"))
+    seq = (
+        chunk.column(d.sequence).combine_chunks().cast(pa.int32())
+        if d.sequence
+        else pa.nulls(chunk.num_rows, pa.int32())
+    )
+    hexed = pa.DictionaryArray.from_arrays(pa.array(record.astype(np.int32)), hex_texts(chunk.column("_rid")))
     return pa.table(
         [
-            chunk.column("USUBJID").combine_chunks().take(take),
+            _encoded(chunk.column("USUBJID")).take(take),
             seq.take(take),
             _coded(which, [v.name for v in variables]),
             _coded(kind, kind_names),
-            hexed.take(take),
-            chunk.column("_version").combine_chunks().take(take),
+            hexed,
+            _encoded(chunk.column("_version")).take(take),
             _coded(path_index, path_names),
             chunk.column("_file").combine_chunks().take(take),
             chunk.column("_line").combine_chunks().take(take),
@@ -192,9 +196,13 @@ def _trace_rows(
     )
 
 
-def hex_texts(column: pa.ChunkedArray) -> pa.StringArray:
+def _encoded(column: pa.ChunkedArray) -> pa.DictionaryArray:
+    return column.combine_chunks().dictionary_encode()
+
+
+def hex_texts(column: pa.ChunkedArray | pa.Array) -> pa.StringArray:
     """Return keyed ids (binary(16)) as 32 hexadecimal digits; the text of all of them is made at once."""
-    whole = column.combine_chunks()
+    whole = column if isinstance(column, pa.Array) else column.combine_chunks()
     n = len(whole)
     raw = whole.buffers()[1][whole.offset * 16 : (whole.offset + n) * 16] if n else b""
     text = pa.py_buffer(bytes(raw).hex().encode())
@@ -226,13 +234,13 @@ def extra_trace(chunk: pa.Table) -> pa.Table:
     empty = pa.array([""] * chunk.num_rows, pa.string()).dictionary_encode()
     return pa.table(
         [
-            chunk.column("USUBJID"),
+            _encoded(chunk.column("USUBJID")),
             chunk.column("_seq").cast(pa.int32()),
-            chunk.column("_variable").combine_chunks().dictionary_encode(),
-            chunk.column("_type").combine_chunks().dictionary_encode(),
-            hex_texts(chunk.column("_rid")),
-            chunk.column("_version"),
-            chunk.column("_element").combine_chunks().dictionary_encode(),
+            _encoded(chunk.column("_variable")),
+            _encoded(chunk.column("_type")),
+            hex_texts(chunk.column("_rid")).dictionary_encode(),
+            _encoded(chunk.column("_version")),
+            _encoded(chunk.column("_element")),
             chunk.column("_file"),
             chunk.column("_line"),
             empty,

@@ -31,10 +31,15 @@ PROGRAM = "fhir2cdisc"
 TRIAL = "pgf_msc"
 FORMATS = ("xpt",)
 STAGING = ".writing-"
+STOPS = {int(signal.SIGINT): "Ctrl-C", int(signal.SIGTERM): "SIGTERM"}
 
 
 class Stopped(BaseException):
-    """SIGTERM came. Not an Exception, so that it passes every handler but those that clean up."""
+    """A signal came. Not an Exception, so that it passes every handler but those that clean up."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -42,7 +47,7 @@ def main(args: Sequence[str] | None = None) -> int:
     # a title or path that this terminal's encoding lacks is shown escaped
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")
-    before = signal.signal(signal.SIGTERM, _terminated)
+    before = {number: signal.signal(number, _stop) for number in STOPS}
     try:
         code = cli.main(None if args is None else list(args), prog_name=PROGRAM, standalone_mode=False)
         return code if isinstance(code, int) else 0
@@ -56,12 +61,9 @@ def main(args: Sequence[str] | None = None) -> int:
         path = e.ctx.command_path if e.ctx else PROGRAM
         _complain(f"{e.format_message()}\nTry '{path} --help'.")
         return 2
-    except click.Abort:
-        _complain("stopped by the user")
-        return 130
-    except Stopped:
-        _complain("stopped by SIGTERM")
-        return 143
+    except Stopped as e:
+        _complain(f"stopped by {STOPS[e.number]}")
+        return 128 + e.number
     except OSError as e:
         _complain(f"{e.filename}: {e.strerror}" if e.filename and e.strerror else str(e))
         return 1
@@ -69,11 +71,12 @@ def main(args: Sequence[str] | None = None) -> int:
         _complain(f"the Python package {e.name} is missing or broken; `{PROGRAM} doctor` lists what is needed")
         return 1
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-def _terminated(number: int, frame: FrameType | None) -> None:
-    raise Stopped
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise Stopped(number)
 
 
 def _complain(message: str) -> None:

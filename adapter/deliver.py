@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -13,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from adapter import __version__
 from adapter.accounts import Accounts, Issue
-from adapter.assemble import PartReader, hex_texts, subject_order, write_part
+from adapter.assemble import subject_order, write_part
 from adapter.define import build_define, supplement_dataset
 from adapter.derive.days import day_text
 from adapter.errors import RunError
@@ -30,7 +28,6 @@ from adapter.knowledge import Knowledge
 from adapter.output import MANIFEST, OutputFolder
 from adapter.reasons import REASONS
 from adapter.registry import shipped
-from adapter.site import LINK_FILE
 from adapter.sources.files import Found, sha256_of
 from adapter.spec import Dataset
 from adapter.summary import DatasetSummary, summarise
@@ -68,7 +65,6 @@ class Delivery:
         ingested: Ingested,
         found: Found,
         timestamp: datetime,
-        site: Path,
     ) -> Counts:
         """Write everything but run.json; return the counts that the closing table shows."""
         accounts = Accounts()
@@ -93,7 +89,6 @@ class Delivery:
         self._rejects(accounts, ingested)
         self._issues(accounts)
         self._unmapped(accounts)
-        self._link_file(ingested, context, site)
         return self._manifest(context, accounts, ingested, found, documented)
 
     def _reference_datasets(self, context: Context, receipts: Sequence[MapReceipt]) -> dict[str, str]:
@@ -105,9 +100,13 @@ class Delivery:
                 frame, _ = evaluate(d, d.records(self.trial, run).frame, {}, self.trial.setting)
                 types = {v.name: v.type for v in d.main}
                 coded = [v.name for v in d.main if v.codelist]
-                context.summaries[d.name] = summarise(frame, dict(types), coded, d.value_levels, [("TSPARMCD", "TSPARM")])
+                context.summaries[d.name] = summarise(
+                    frame, dict(types), coded, d.value_levels, [("TSPARMCD", "TSPARM")]
+                )
                 table = pa.Table.from_pandas(frame, preserve_index=False)
-                fields = [pa.field(f.name, pa.string() if pa.types.is_large_string(f.type) else f.type) for f in table.schema]
+                fields = [
+                    pa.field(f.name, pa.string() if pa.types.is_large_string(f.type) else f.type) for f in table.schema
+                ]
                 path = Path(self.setting.folder) / f"reference-{d.name}"
                 write_part(path, table.cast(pa.schema(fields)))
                 parts[d.name] = str(path)
@@ -208,33 +207,6 @@ class Delivery:
         writer.writerows(rows)
         self.output.path(name).write_text(text.getvalue(), encoding="utf-8", newline="")
 
-    def _link_file(self, ingested: Ingested, context: Context, site: Path) -> None:
-        """Add what was read to the site's link file: keyed id -> real id and USUBJID. Mode 0600; never in OUT."""
-        if not ingested.links:
-            return
-        usubjid = {k: s.usubjid for s in context.subjects for k in s.identities}
-        target = site / LINK_FILE
-        temporary = site / f".{LINK_FILE}.{os.getpid()}"
-        schema = pa.schema([("keyed_id", pa.string()), ("resource", pa.string()), ("USUBJID", pa.string())])
-        try:
-            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(handle, "wb") as f, pq.ParquetWriter(f, schema, compression="zstd") as writer:
-                if target.exists():
-                    with pq.ParquetFile(target) as old:
-                        for batch in old.iter_batches():
-                            writer.write_batch(batch)
-                for path in ingested.links:
-                    reader = PartReader(path)
-                    for table in reader.rest():
-                        writer.write_table(_linked(table, usubjid, schema))
-                    reader.close()
-                f.flush()
-                os.fsync(f.fileno())
-            os.replace(temporary, target)
-        except OSError as e:
-            temporary.unlink(missing_ok=True)
-            raise RunError(f"cannot write {target}: {e.strerror or e}") from e
-
     def _manifest(
         self,
         context: Context,
@@ -257,7 +229,8 @@ class Delivery:
             "data_cut": day_text(context.cut),
             "subjects": len(context.subjects),
             "inputs": [
-                {k: getattr(i, k) for k in ("number", "label", "sha256", "size", "lines")} for i in ingested.state.inputs
+                {k: getattr(i, k) for k in ("number", "label", "sha256", "size", "lines")}
+                for i in ingested.state.inputs
             ],
             "passed_over": [{"file": f, "reason": why} for f, why in found.passed_over],
             "resources": resources,
@@ -278,12 +251,6 @@ class Delivery:
 
     def write_run(self, facts: dict[str, Any]) -> None:
         self.output.path("run.json").write_bytes(json_bytes(facts))
-
-
-def _linked(table: pa.Table, usubjid: Mapping[bytes, str], schema: pa.Schema) -> pa.Table:
-    patients = table.column("pat").combine_chunks().dictionary_encode()
-    names = pa.array([usubjid.get(p, "") for p in patients.dictionary.to_pylist()], pa.string())
-    return pa.table([hex_texts(table.column("rid")), table.column("resource"), names.take(patients.indices)], schema=schema)
 
 
 def resource_counts(ingested: Ingested, accounts: Accounts) -> dict[str, Any]:

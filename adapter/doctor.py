@@ -1,6 +1,6 @@
 """Is this machine fit? Python, packages, disk, memory, worker processes, time zones, a build of three made-up patients.
 
-Imports of this module stay within the standard library and what has no dependencies, so that it can say what is missing.
+This module imports only what has no dependencies, so that it can say what is missing.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ def small_build(name: str, trial: Trial) -> Check:
 
 
 def write_three_patients(folder: Path, trial: Trial) -> None:
-    """Write FOLDER/fhir and FOLDER/enrolment.csv: three people, each with a result of the code table's first numeric test."""
+    """Write FOLDER/fhir and FOLDER/enrolment.csv: three people with a result each, of the code table's first test."""
     from adapter.knowledge import load_knowledge
 
     table = load_knowledge(trial, None).codes["observations"]

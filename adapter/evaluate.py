@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from adapter.errors import DeclarationError
 from adapter.spec import Call, Const, Dataset, Path, Ref, Setting, Variable
 
-CONTENT = "_content"  # tie-breaker that depends on what a resource says, not on where it stood
+Content = Callable[[npt.NDArray[np.int64]], list[str]]
 
 
 def evaluate(
@@ -19,25 +20,61 @@ def evaluate(
     records: pd.DataFrame,
     others: Mapping[str, pd.DataFrame],
     setting: Any,
+    content: Content | None = None,
 ) -> tuple[pd.DataFrame, pd.Series[Any]]:
     """Return (the variables in declared order, sorted by the keys; the records' index labels in that order).
 
-    records: one row per record with USUBJID where the dataset has it, and `_content`. others: evaluated datasets that
+    records: one row per record, with USUBJID where the dataset has it. content: positions of records -> what their
+    sources say, for records that have all keys in common; it never depends on keyed ids or places. others: evaluated datasets that
     `ref` reads, one record per subject. setting: dotted name -> value of the trial.
     """
-    first = _Evaluation(dataset, records, others, setting)
+    records = records[[c for c in records.columns if c in _needed(dataset)]]
     if len(records) > 1:
-        keys = [first.variable(k).reset_index(drop=True) for k in dataset.keys]
-        by = [f"k{i}" for i in range(len(keys))] + ["content"]
-        content = records[CONTENT] if CONTENT in records else pd.Series(range(len(records)), index=records.index)
-        frame = pd.concat([*keys, content.reset_index(drop=True)], axis=1)
-        frame.columns = pd.Index(by)
-        order = frame.sort_values(by, kind="stable", na_position="first").index.to_numpy()
-        records = records.iloc[order]
+        first = _Evaluation(dataset, records, others, setting)
+        records = records.iloc[key_order([first.variable(k) for k in dataset.keys], content)]
     labels = records.index.to_series().reset_index(drop=True)
     last = _Evaluation(dataset, records.reset_index(drop=True), others, setting)
     columns = {v.name: last.variable(v.name) for v in dataset.variables}
     return pd.DataFrame(columns), labels
+
+
+def key_order(keys: Sequence[pd.Series[Any]], content: Content | None = None) -> npt.NDArray[np.int64]:
+    """Return the positions of records in the order of their keys: texts by code point, missing values first.
+
+    Records whose keys are all equal come in the order of their content, or else stay as they are.
+    """
+    ranks = []
+    for key in keys:
+        codes, unique = pd.factorize(key)
+        order = np.argsort(unique.to_numpy() if hasattr(unique, "to_numpy") else unique, kind="stable")
+        rank = np.empty(len(unique) + 1, dtype=np.int64)
+        rank[order] = np.arange(len(unique))
+        rank[-1] = -1  # factorize gives missing values the code -1
+        ranks.append(rank[codes])
+    found: npt.NDArray[np.int64] = np.lexsort(ranks[::-1])
+    if content is None:
+        return found
+    equal = np.ones(len(found) - 1, dtype=bool)
+    for rank in ranks:
+        equal &= rank[found[1:]] == rank[found[:-1]]
+    if equal.any():
+        group = np.concatenate(([0], np.cumsum(~equal)))
+        tied = np.flatnonzero(np.concatenate((equal, [False])) | np.concatenate(([False], equal)))
+        texts = content(found[tied])
+        inside = sorted(range(len(tied)), key=lambda i: (group[tied[i]], texts[i]))
+        found[tied] = found[tied[inside]]
+    return found
+
+
+def _needed(dataset: Dataset) -> set[str]:
+    """Return the columns of the records frame that the declarations read."""
+    names = {"USUBJID"}
+    for v in dataset.variables:
+        if isinstance(v.source, Path):
+            names.add(v.source.column)
+        elif isinstance(v.source, Call):
+            names |= {a for a in v.source.arguments if isinstance(a, str)}
+    return names
 
 
 def resolved_settings(call: Call, setting: Any) -> dict[str, Any]:
@@ -98,10 +135,14 @@ class _Evaluation:
         if r.dataset == self.dataset.name:
             return self.variable(r.variable)
         other = self.others[r.dataset]
-        by_subject = pd.Series(other[r.variable].to_numpy(), index=other["USUBJID"].to_numpy(), dtype=other[r.variable].dtype)
+        by_subject = pd.Series(
+            other[r.variable].to_numpy(), index=other["USUBJID"].to_numpy(), dtype=other[r.variable].dtype
+        )
         if by_subject.index.has_duplicates:
             raise DeclarationError(f"ref({r.dataset}.{r.variable}): {r.dataset} has more than one record per subject")
-        return by_subject.reindex(self.records["USUBJID"].to_numpy()).reset_index(drop=True).set_axis(self.records.index)
+        return (
+            by_subject.reindex(self.records["USUBJID"].to_numpy()).reset_index(drop=True).set_axis(self.records.index)
+        )
 
 
 def _typed(value: Any, v: Variable, index: pd.Index[Any]) -> pd.Series[Any]:

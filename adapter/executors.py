@@ -56,7 +56,7 @@ def local_executor(workers: int) -> Callable[[], Executor]:
 
 @dataclass(slots=True)
 class _Batch:
-    """Where the tasks of one batch stand, by their numbers. `waiting` run together, `alone` one at a time after them."""
+    """Where the tasks of one batch stand, by number. `waiting` run together, `alone` one at a time after them."""
 
     waiting: deque[int]
     alone: deque[int]

@@ -7,31 +7,51 @@ ResearchSubject names, or that are linked to another patient are kept.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
 
 import msgspec
 
 from adapter.enrolment import Enrolled
 from adapter.errors import EnrolmentError
-from adapter.intake.dates import SiteClock
+from adapter.intake.dates import SiteClock, utc_micros
 from adapter.intake.events import medication_look_up, product_look_up
-from adapter.intake.reading import LookUp, identity
+from adapter.intake.identities import Candidate, ConsentDay, Version
+from adapter.intake.identities import Identities as Identities
+from adapter.intake.identities import KnownPatient as KnownPatient
+from adapter.intake.reading import UNREADABLE, bare_codes, identity
+from adapter.intake.research import disagreements as disagreements
+from adapter.intake.research import from_research_subjects as from_research_subjects
 from adapter.intake.structs import (
     HEAD,
     NONE,
     BiologicallyDerivedProduct,
+    CodeableConcept,
     Consent,
+    Identifier,
     Medication,
     Patient,
     Reference,
     ResearchSubject,
+    Resource,
 )
 from adapter.site import Keyer
 
-DECODERS = {
+
+class ResearchStudy(Resource, gc=False):
+    identifier: list[Identifier] | None = None
+
+
+class ScopedConsent(Consent, gc=False):
+    scope: CodeableConcept | None = None
+
+
+DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
     "Patient": msgspec.json.Decoder(Patient),
+    "ResearchStudy": msgspec.json.Decoder(ResearchStudy),
     "ResearchSubject": msgspec.json.Decoder(ResearchSubject),
-    "Consent": msgspec.json.Decoder(Consent),
+    "Consent": msgspec.json.Decoder(ScopedConsent),
     "Medication": msgspec.json.Decoder(Medication),
     "BiologicallyDerivedProduct": msgspec.json.Decoder(BiologicallyDerivedProduct),
 }
@@ -39,59 +59,22 @@ LOOK_UPS = ("Medication", "BiologicallyDerivedProduct")
 _REFERENCE = msgspec.json.Decoder(Reference)
 PREFIX = b'{"resourceType":"'
 
-
-@dataclass(slots=True)
-class KnownPatient:
-    """One Patient resource, in keyed form. `links` are (type, keyed id of the other)."""
-
-    key: bytes
-    identifiers: tuple[bytes, ...]
-    links: tuple[tuple[str, bytes], ...]
-
-
-@dataclass(slots=True)
-class Candidate:
-    """A ResearchSubject: the second source of who is a subject."""
-
-    patient: bytes
-    subjid: str
-    arm: str
-    start: str
-
-
-@dataclass(slots=True)
-class Identities:
-    """What one byte range, or all of them merged, tells about who is who."""
-
-    lines: int = 0
-    patients: list[KnownPatient] = field(default_factory=list)
-    candidates: list[Candidate] = field(default_factory=list)
-    consents: list[tuple[bytes, str]] = field(default_factory=list)
-    look_ups: dict[bytes, LookUp] = field(default_factory=dict)
-
-    def add(self, other: Identities) -> None:
-        self.lines += other.lines
-        self.patients += other.patients
-        self.candidates += other.candidates
-        self.consents += other.consents
-        for key, value in other.look_ups.items():
-            # the same look-up twice: the fuller one, then the larger text, so that file order does not matter
-            if key not in self.look_ups or _rank(value) > _rank(self.look_ups[key]):
-                self.look_ups[key] = value
-
-
-def _rank(x: LookUp) -> tuple[int, tuple[str, ...]]:
-    parts = (x.code or "", x.text or "", x.form or "", x.lot or "", x.expires or "")
-    return sum(map(bool, parts)), parts
+GIVEN_CONSENT = frozenset(["active", "inactive"])
+"""Consent statuses that show that consent was given on its day; a withdrawn consent is inactive."""
 
 
 def resource_type(line: bytes) -> str | None:
-    """Return the resourceType of a line, or None where it has none. Raises msgspec.DecodeError for broken JSON."""
+    """Return the resourceType of a line, or None where it has none. Raises msgspec.DecodeError for broken JSON.
+
+    A name that no FHIR type can have is none: it would stand in the counts, and nobody knows what it says.
+    """
+    name: str | None = None
     if line.startswith(PREFIX):
-        end = line.find(b'"', 17, 100)
-        if end > 0:
-            return line[17:end].decode("ascii", "replace")
-    return HEAD.decode(line).resourceType
+        end = line.find(b'"', 17, 80)
+        name = line[17:end].decode("ascii", "replace") if end > 0 else None
+    if name is None or not name.isalpha():
+        name = HEAD.decode(line).resourceType
+    return name if name and len(name) <= 60 and name.isascii() and name.isalpha() else None
 
 
 def identify(lines: Iterable[bytes], keyer: Keyer, clock: SiteClock, wanted: frozenset[bytes]) -> Identities:
@@ -105,15 +88,13 @@ def identify(lines: Iterable[bytes], keyer: Keyer, clock: SiteClock, wanted: fro
         try:
             kind = resource_type(line)
             if kind in DECODERS:
-                _take(DECODERS[kind].decode(line), keyer, clock, wanted, found)
-        except msgspec.MsgspecError:
-            continue
-        except UnicodeDecodeError:
+                _take(DECODERS[kind].decode(line), line, keyer, clock, wanted, found)
+        except UNREADABLE:
             continue
     return found
 
 
-def _take(r: object, keyer: Keyer, clock: SiteClock, wanted: frozenset[bytes], found: Identities) -> None:
+def _take(r: object, line: bytes, keyer: Keyer, clock: SiteClock, wanted: frozenset[bytes], found: Identities) -> None:
     if isinstance(r, Patient) and r.id:
         key = keyer.keyed(f"Patient/{r.id}")
         identifiers = tuple(keyer.keyed(f"{i.system or ''}|{i.value}") for i in r.identifier or () if i.value)
@@ -129,22 +110,44 @@ def _take(r: object, keyer: Keyer, clock: SiteClock, wanted: frozenset[bytes], f
         found.look_ups[keyer.keyed(f"Medication/{r.id}")] = medication_look_up(r)
     elif isinstance(r, BiologicallyDerivedProduct) and r.id:
         found.look_ups[keyer.keyed(f"BiologicallyDerivedProduct/{r.id}")] = product_look_up(r)
-    elif isinstance(r, ResearchSubject):
-        name = _patient(r.individual)
-        if name and r.status not in ("entered-in-error", None):
-            subjid = next((i.value for i in r.identifier or () if i.value), "")
-            start = _day(clock, r.period.start) if r.period else ""
-            found.candidates.append(Candidate(keyer.keyed(name), subjid, r.actualArm or r.assignedArm or "", start))
-    elif isinstance(r, Consent) and r.dateTime and r.status == "active":
-        name = _patient(r.patient)
-        day = _day(clock, r.dateTime)
-        if name and day:
-            found.consents.append((keyer.keyed(name), day))
+    elif isinstance(r, ResearchStudy) and r.id:
+        names = frozenset(f"{i.system or ''}|{i.value}" for i in r.identifier or () if i.value)
+        found.studies[keyer.keyed(f"ResearchStudy/{r.id}")] = names
+    elif isinstance(r, ResearchSubject) and (patient := _patient(r.individual, keyer)):
+        subjid = next((i.value for i in r.identifier or () if i.value), "")
+        start = _day(clock, r.period.start) if r.period else ""
+        arm, study = r.actualArm or r.assignedArm or "", _study(r.study, keyer)
+        found.candidates.append(Candidate(_version(r, line, keyer), patient, subjid, arm, start, r.status or "", study))
+    elif isinstance(r, ScopedConsent) and _to_research(r) and (patient := _patient(r.patient, keyer)):
+        given = r.status in GIVEN_CONSENT
+        found.consents.append(ConsentDay(_version(r, line, keyer), patient, _day(clock, r.dateTime), given))
 
 
-def _patient(subject: msgspec.Raw) -> str | None:
+def _to_research(r: ScopedConsent) -> bool:
+    # consents to treatment or to the hospital's privacy rules are many, and say nothing about the trial
+    return r.scope is None or "research" in (bare_codes([r.scope]) or "").split("\n")
+
+
+def _version(r: Resource, line: bytes, keyer: Keyer) -> Version:
+    sha = sha256(line.rstrip()).digest()[:16]
+    updated = utc_micros(r.meta.lastUpdated) if r.meta and r.meta.lastUpdated else None
+    number = r.meta.versionId if r.meta and r.meta.versionId else ""
+    rid = keyer.keyed(f"{r.resourceType}/{r.id}") if r.id else sha
+    known = -1 if updated is None else updated
+    return Version(rid, known, int(number) if number.isdecimal() and len(number) < 19 else -1, sha)
+
+
+def _patient(subject: msgspec.Raw, keyer: Keyer) -> bytes | None:
     reference = _REFERENCE.decode(subject).reference if subject != NONE else None
-    return identity(reference, "Patient") if reference else None
+    name = identity(reference, "Patient") if reference else None
+    return keyer.keyed(name) if name else None
+
+
+def _study(reference: Reference | None, keyer: Keyer) -> bytes | str:
+    if reference is not None and reference.reference and (name := identity(reference.reference, "ResearchStudy")):
+        return keyer.keyed(name)
+    i = reference.identifier if reference is not None else None
+    return f"{i.system or ''}|{i.value or ''}" if i is not None else ""
 
 
 def _day(clock: SiteClock, text: str | None) -> str:
@@ -164,12 +167,12 @@ class Subject:
 
 
 def log_key(patient: str, keyer: Keyer) -> bytes:
-    """Return the keyed form of the log's `patient`: `system|value`, `Patient/id`, a bare id, or `keyed:` and hex."""
+    """Return the keyed form of the log's `patient`: `system|value`, a reference, a bare id, or `keyed:` and hex."""
     if patient.startswith("keyed:"):
         return bytes.fromhex(patient[6:])
     if "|" in patient:
         return keyer.keyed(patient)
-    return keyer.keyed(patient if patient.startswith("Patient/") else f"Patient/{patient}")
+    return keyer.keyed(identity(patient, "Patient") or f"Patient/{patient}")
 
 
 def resolve_subjects(log: Sequence[Enrolled], known: Identities, keyer: Keyer, study: str) -> list[Subject]:
@@ -203,9 +206,9 @@ def resolve_subjects(log: Sequence[Enrolled], known: Identities, keyer: Keyer, s
             key = roots.pop() if roots else key
         root = group.find(key)
         if root in subjects:
-            other = subjects[root].enrolled
+            first = subjects[root].enrolled
             raise EnrolmentError(
-                f"{row.source} and {other.source} are the same person by Patient.link or identifier; expected one line"
+                f"{row.source} and {first.source} are the same person by Patient.link or identifier; expected one line"
             )
         own = sorted(members.get(root, [key]))
         heads = [k for k in own if k in survivors and k not in replaced] or own
@@ -231,57 +234,3 @@ class _Groups:
 
     def all(self) -> Iterator[bytes]:
         return iter(sorted(self._parent))
-
-
-def from_research_subjects(known: Identities, study: str, site: str, arms: dict[str, str]) -> list[Enrolled]:
-    """Return log rows made from ResearchSubject and Consent, for a hospital that keeps no enrolment log.
-
-    `arms` maps what ResearchSubject.actualArm may say (code or name) to the arm code. A candidate without an
-    identifier for the trial has no subject code and cannot be a subject: EnrolmentError.
-    """
-    consent: dict[bytes, str] = {}
-    for patient, day in sorted(known.consents):
-        consent.setdefault(patient, day)
-    rows = []
-    for c in sorted(known.candidates, key=lambda c: c.subjid):
-        if not c.subjid:
-            raise EnrolmentError(f"a ResearchSubject of {study} has no identifier; expected the subject code in it")
-        if c.arm and c.arm not in arms:
-            raise EnrolmentError(f"ResearchSubject {c.subjid}: unknown arm {c.arm!r}; known are {sorted(arms)}")
-        rows.append(
-            Enrolled(
-                patient=f"keyed:{c.patient.hex()}",
-                subjid=c.subjid,
-                siteid=site,
-                arm=arms.get(c.arm, ""),
-                consent_date=consent.get(c.patient, ""),
-                randomisation_date=c.start if c.arm else "",
-                source=f"ResearchSubject {c.subjid}",
-            )
-        )
-    return rows
-
-
-def disagreements(subjects: Sequence[Subject], known: Identities, arms: dict[str, str]) -> list[str]:
-    """Return where ResearchSubject and Consent contradict the log (arm, consent day); empty when they agree."""
-    owner = {key: s for s in subjects for key in s.identities}
-    found = []
-    for c in known.candidates:
-        s = owner.get(c.patient)
-        if s is not None and c.arm and arms.get(c.arm) != (s.enrolled.arm or None):
-            found.append(
-                f"{s.usubjid}: arm is {s.enrolled.arm or 'empty'} in the {s.enrolled.source}, "
-                f"{arms.get(c.arm, c.arm)} in the ResearchSubject"
-            )
-    days: dict[str, set[str]] = {}
-    for patient, day in known.consents:
-        if patient in owner:
-            days.setdefault(owner[patient].usubjid, set()).add(day)
-    for s in subjects:
-        seen = days.get(s.usubjid)
-        if seen and s.enrolled.consent_date and s.enrolled.consent_date not in seen:
-            found.append(
-                f"{s.usubjid}: consent is {s.enrolled.consent_date} in the {s.enrolled.source}, "
-                f"{', '.join(sorted(seen))} in Consent"
-            )
-    return sorted(found)

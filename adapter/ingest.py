@@ -1,27 +1,46 @@
-"""The driver's first half: input files -> identities -> subjects -> a store with a new commit."""
+"""The driver's first half: input files -> identities -> subjects -> a store with a new commit.
+
+A store remembers what was read, so a later build reads only what is new, and what is no longer right:
+
+- a file that held data back is read again when somebody (or a record linked to somebody) has become a subject since;
+- a file is read again when somebody in it is no subject any more;
+- a file with MedicationAdministrations is read again when Medications or products came in or changed since.
+
+A file that held data back and is not among the inputs when somebody became a subject is an InputError: whether it has
+data of the new subject cannot be known, because nothing of non-subjects is kept. For the two other cases the store does
+without the file: rows of people who are no subjects are counted as such; a Medication that came after its
+administration was rejected (no-code) stays a reject until the file is given again.
+"""
 
 from __future__ import annotations
 
-import hashlib
+import os
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from adapter.enrolment import Enrolled
-from adapter.errors import EnrolmentError
+from adapter.errors import EnrolmentError, InputError
 from adapter.executors import TaskRunner
 from adapter.identify import (
     Identities,
-    KnownPatient,
     Subject,
     disagreements,
     from_research_subjects,
     log_key,
     resolve_subjects,
 )
-from adapter.intake.reading import LookUp
+from adapter.intake.intake import bucket_of
 from adapter.site import Keyer
 from adapter.sources.files import InputFile, byte_ranges
-from adapter.store.segments import Segment, Spill
+from adapter.store.compact import compact_task, compact_tasks
+from adapter.store.people import look_ups_fingerprint, people, recall, remember
+from adapter.store.segments import Segment, Spill, read_buckets
 from adapter.store.store import DEFAULT_BUCKETS, MOST_BUCKETS, InputEntry, State, Store
 from adapter.tasks import (
     Context,
@@ -43,15 +62,19 @@ from adapter.trial import Trial
 BUCKET_BYTES = 20 << 20
 BUCKETS_A_SEGMENT = 32
 Progress = Callable[[str, int, int], None]
+LOOK_UP_USERS = ("MedicationAdministration",)
+"""Resource types whose rows hold what a look-up said when they were read."""
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(slots=True)
 class Ingested:
-    """What is in the store now, who the subjects are, and where the links of what was read stand."""
+    """What is in the store now, and who the subjects are."""
 
     subjects: list[Subject]
     state: State
-    links: list[str] = field(default_factory=list)
 
 
 def buckets_for(size: int) -> int:
@@ -63,24 +86,40 @@ def who_is_who(
     log: list[Enrolled] | None, known: Identities, keyer: Keyer, trial: Trial, log_name: str
 ) -> list[Subject]:
     """Return the subjects of log and ResearchSubject. Raises EnrolmentError where there is neither, or they disagree."""
-    study, arms = trial.study.id, trial.arm_spellings()
+    study, arms, names = trial.study.id, trial.arm_spellings(), trial.study.identifiers
     if log is None:
-        log = from_research_subjects(known, study, trial.defaults.site, arms)
+        log = from_research_subjects(known, study, trial.defaults.site, arms, names)
         if not log:
             raise EnrolmentError(
                 "nobody is a subject: no enrolment log was given (--enrolment FILE) and no ResearchSubject came in"
             )
         return resolve_subjects(log, known, keyer, study)
     subjects = resolve_subjects(log, known, keyer, study)
-    against = disagreements(subjects, known, arms)
+    against = disagreements(subjects, known, arms, names)
     if against:
         more = f" (and {len(against) - 1} more)" if len(against) > 1 else ""
         raise EnrolmentError(f"{log_name} and the FHIR data disagree: {against[0]}{more}")
     return subjects
 
 
+@dataclass(frozen=True, slots=True)
+class Now:
+    """What the rows of this build stand on: the subjects, their keyed patient ids, fingerprints of both kinds of facts."""
+
+    subjects: list[Subject]
+    known: Identities
+    identities: str
+    keys: frozenset[str]
+    look_ups: str
+
+    @classmethod
+    def of(cls, subjects: list[Subject], known: Identities) -> Now:
+        fingerprint, keys = people(subjects)
+        return cls(subjects, known, fingerprint, keys, look_ups_fingerprint(known.look_ups))
+
+
 class Ingest:
-    """One intake run. `run` reads what is new, or was held back when its patients were no subjects yet, and commits it."""
+    """One intake run. `run` reads what is new or no longer right (see the module), and commits it."""
 
     def __init__(
         self, store: Store, setting: Setting, keyer: Keyer, trial: Trial, runner: TaskRunner, progress: Progress
@@ -92,19 +131,25 @@ class Ingest:
         self.runner = runner
         self.progress = progress
 
-    def run(
-        self, files: Sequence[InputFile], log: list[Enrolled] | None, log_name: str, range_bytes: int
-    ) -> Ingested:
+    def run(self, files: Sequence[InputFile], log: list[Enrolled] | None, log_name: str, range_bytes: int) -> Ingested:
+        """Raises EnrolmentError (who_is_who), InputError (see the module; a file that changes meanwhile), StoreError."""
         with self.store.writing() as state:
+            stamps = [_stamp(f) for f in files]
             hashes = dict(zip([f.label for f in files], self._hashes(files), strict=True))
             known, lines = self._identify(files, log, state, range_bytes)
-            subjects = who_is_who(log, known, self.keyer, self.trial, log_name)
-            result = Ingested(subjects, state)
-            fingerprint = _fingerprint(subjects)
-            todo = _to_read(files, hashes, state, fingerprint)
+            now = Now.of(who_is_who(log, known, self.keyer, self.trial, log_name), known)
+            links: list[str] = []
+            todo = to_read(files, hashes, state, now)
             if todo:
-                self._read(todo, hashes, lines, known, fingerprint, range_bytes, result)
-            return result
+                tasks, entries = self._plan(todo, hashes, lines, state, now, range_bytes)
+                receipts = self._run("intake", intake_task, tasks)
+                for f, stamp in zip(files, stamps, strict=True):
+                    if _stamp(f) != stamp:
+                        raise InputError(f"{f.path} changed while it was read; expected a file that nobody writes to")
+                self._commit(state, entries, receipts, now)
+                links = [r.links for r in receipts if r.links]
+            self._compact(state)
+            return Ingested(now.subjects, self._settled(state, now), links)
 
     def _hashes(self, files: Sequence[InputFile]) -> list[str]:
         return self.runner.run(hash_task, [HashTask(f.label, f.path) for f in files])
@@ -117,63 +162,92 @@ class Ingest:
         context = write_context(self.setting, "identify", Context([], {}, wanted=wanted))
         ranges = [Range(f.label, f.path, a, b, f.number) for f in files for a, b in byte_ranges(f.size, range_bytes)]
         tasks = [IdentifyTask(r.label, r, self.setting, context) for r in ranges]
-        known = Identities()
-        known.look_ups = {bytes.fromhex(k): LookUp(*v) for k, v in state.look_ups.items()}
-        known.patients = [
-            KnownPatient(bytes.fromhex(k), tuple(map(bytes.fromhex, i)), tuple((t, bytes.fromhex(o)) for t, o in links))
-            for k, i, links in state.patients
-        ]
+        known = recall(state)
         lines: dict[str, list[int]] = {f.label: [] for f in files}
         for r, one in zip(ranges, self._run("identify", identify_task, tasks), strict=True):
             lines[r.label].append(one.lines)
             known.add(one)
         return known, lines
 
-    def _run(self, stage: str, function: Callable[..., object], tasks: Sequence[object]) -> list[object]:
+    def _run(self, stage: str, function: Callable[[T], R], tasks: Sequence[T]) -> list[R]:
         done = 0
         self.progress(stage, 0, len(tasks))
 
-        def told(_: object) -> None:
+        def told(_: R) -> None:
             nonlocal done
             done += 1
             self.progress(stage, done, len(tasks))
 
         return self.runner.run(function, tasks, told)
 
-    def _read(
+    def _plan(
         self,
         todo: Sequence[InputFile],
         hashes: dict[str, str],
         lines: dict[str, list[int]],
-        known: Identities,
-        fingerprint: str,
+        state: State,
+        now: Now,
         range_bytes: int,
-        result: Ingested,
-    ) -> None:
-        state = result.state
+    ) -> tuple[list[IntakeTask], dict[int, InputEntry]]:
+        """Return the tasks that read some files, and an entry, still without counts, for each file by its number."""
         first_number = max((i.number for i in state.inputs), default=-1) + 1
-        context = write_context(self.setting, "intake", Context(result.subjects, known.look_ups))
+        context = write_context(self.setting, "intake", Context(now.subjects, now.known.look_ups))
         tasks, entries = [], {}
         for number, f in enumerate(todo, first_number):
             first = 1
             for (a, b), n in zip(byte_ranges(f.size, range_bytes), lines[f.label], strict=True):
                 tasks.append(IntakeTask(f.label, Range(f.label, f.path, a, b, number, first), self.setting, context))
                 first += n
-            total = sum(lines[f.label])
-            entries[number] = InputEntry(number, f.label, hashes[f.label], f.size, total, {}, {}, [], fingerprint)
-        receipts: list[IntakeReceipt] = self._run("intake", intake_task, tasks)  # type: ignore[assignment]
+            entries[number] = InputEntry(
+                number, f.label, hashes[f.label], f.size, first - 1, {}, {}, [], now.identities, now.look_ups
+            )
+        return tasks, entries
+
+    def _commit(
+        self, state: State, entries: dict[int, InputEntry], receipts: Sequence[IntakeReceipt], now: Now
+    ) -> None:
         for r in receipts:
             _book(entries[r.number], r)
         sealed = self._seal([s for r in receipts for s in r.spills], state.number + 1)
         again = {(e.label, e.sha256) for e in entries.values()}
         state.inputs = [i for i in state.inputs if (i.label, i.sha256) not in again] + list(entries.values())
         state.segments += sealed
-        state.look_ups = {
-            k.hex(): [v.code, v.text, v.form, v.lot, v.expires] for k, v in sorted(known.look_ups.items())
-        }
-        state.patients = _of_subjects(known, result.subjects)
+        remember(state, now.known, now.subjects)
+        state.identities[now.identities] = sorted(now.keys)
+        used = {i.identities for i in state.inputs}
+        state.identities = {k: v for k, v in state.identities.items() if k in used}
         self.store.commit(state)
-        result.links = [r.links for r in receipts if r.links]
+
+    def _compact(self, state: State) -> None:
+        """Merge the segments of types that are spread over too many; the old ones go when no build reads them."""
+        live = [i.number for i in state.inputs]
+        tasks = compact_tasks(state.segments, live, self.store.segments, state.number + 1, BUCKETS_A_SEGMENT)
+        if tasks:
+            merged = self.runner.run(compact_task, tasks)
+            kinds = {t.label for t in tasks}
+            kept = [s for s in state.segments if s.resource_type not in kinds]
+            state.segments = kept + [s for s in merged if s is not None]
+            self.store.commit(state)
+            self.store.sweep(state)
+
+    def _settled(self, state: State, now: Now) -> State:
+        """Return the state with rows of people who are no subjects any more counted as not-a-subject, for this build."""
+        before = {k for i in state.inputs for k in state.identities[i.identities]}
+        gone = [bytes.fromhex(k) for k in sorted(before - now.keys)]
+        if not gone:
+            return state
+        live = {i.number: replace(i, dropped=Counter(i.dropped)) for i in state.inputs}
+        buckets = {bucket_of(k, self.setting.buckets) for k in gone}
+        for kind in sorted({s.resource_type for s in state.segments}):
+            segments = [s for s in state.segments if s.resource_type == kind]
+            table = read_buckets(self.store.segments, segments, buckets, ["pat", "file", "line"])
+            if table is not None:
+                theirs = table.filter(pc.is_in(table.column("pat"), pa.array(gone, pa.binary(16))))
+                copies = theirs.group_by(["file", "line"]).aggregate([])
+                for file, n in Counter(copies.column("file").to_pylist()).items():
+                    if file in live:
+                        live[file].dropped[f"{kind} not-a-subject"] += n
+        return replace(state, inputs=list(live.values()))
 
     def _seal(self, spills: Sequence[Spill], commit: int) -> list[Segment]:
         by_type: dict[str, list[Spill]] = {}
@@ -198,32 +272,43 @@ def _book(entry: InputEntry, r: IntakeReceipt) -> None:
     entry.rejects += [x._asdict() | {"rid": x.rid.hex() if x.rid else ""} for x in r.rejects]
 
 
-def _fingerprint(subjects: Sequence[Subject]) -> str:
-    digest = hashlib.sha256()
-    for key in sorted(k for s in subjects for k in s.identities):
-        digest.update(key)
-    return digest.hexdigest()
+def to_read(files: Sequence[InputFile], hashes: dict[str, str], state: State, now: Now) -> list[InputFile]:
+    """Return the files that are new, or to be read again. Raises InputError where one of these is not among the inputs."""
+    read = {(i.label, i.sha256): i for i in state.inputs}
+    given = set(hashes.values())
+    missing, new = [], set[str]()
+    again = set()
+    for key, entry in read.items():
+        before = frozenset(state.identities[entry.identities])
+        added, gone = now.keys - before, before - now.keys
+        changed = entry.look_ups != now.look_ups and any(entry.read.get(kind) for kind in LOOK_UP_USERS)
+        if (added and entry.held_back) or gone or changed:
+            again.add(key)
+        if added and entry.held_back and entry.sha256 not in given:
+            missing.append(entry.label)
+            new |= added
+    if missing:
+        who = [s.usubjid for s in now.subjects if any(k.hex() in new for k in s.identities)]
+        raise InputError(
+            f"{_some(who)} became known as a subject, or under a further patient record, after {_some(sorted(missing))} "
+            "had been read, which held data of patients back who were no subjects then; expected these files among the "
+            "inputs again (all files of a hospital may always be given: what was read is not read twice)"
+        )
+    return [f for f in files if (f.label, hashes[f.label]) not in read or (f.label, hashes[f.label]) in again]
 
 
-def _to_read(
-    files: Sequence[InputFile], hashes: dict[str, str], state: State, fingerprint: str
-) -> list[InputFile]:
-    """Return the files that are new, or that held somebody's data back while other people were subjects."""
-    have = {(i.label, i.sha256): i for i in state.inputs}
-    todo = []
-    for f in files:
-        entry = have.get((f.label, hashes[f.label]))
-        if entry is None or (entry.held_back and entry.identities != fingerprint):
-            todo.append(f)
-    return todo
+def _some(names: Sequence[str], most: int = 5) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def _of_subjects(known: Identities, subjects: Sequence[Subject]) -> list[list[object]]:
-    """Return the patients of subjects for the store: later runs need their links and identifiers, and nobody else's."""
-    mine = {k for s in subjects for k in s.identities}
-    kept = {
-        p.key.hex(): [p.key.hex(), sorted(i.hex() for i in p.identifiers), sorted([t, o.hex()] for t, o in p.links)]
-        for p in known.patients
-        if p.key in mine
-    }
-    return [kept[k] for k in sorted(kept)]
+def _stamp(f: InputFile) -> tuple[int, int]:
+    """Return size and time of a file. Raises InputError where it is not there any more or has another size."""
+    try:
+        found = os.stat(Path(f.path))
+    except OSError as e:
+        raise InputError(f"cannot read {f.path}: {e.strerror}") from e
+    if found.st_size != f.size:
+        raise InputError(
+            f"{f.path} has {found.st_size} bytes now and had {f.size}; expected a file that nobody writes to"
+        )
+    return found.st_size, found.st_mtime_ns

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
 from adapter.accounts import Accounts, Issue, close
 from adapter.derive.days import day_texts
-from adapter.evaluate import CONTENT, evaluate
+from adapter.evaluate import Content, evaluate
 from adapter.identify import Subject
 from adapter.knowledge import Knowledge
 from adapter.reasons import REASONS
@@ -89,10 +90,12 @@ def map_subjects(
     sequences: dict[str, pd.Series[Any]] = {}
     for d in ours:
         records = inputs.records[d.name]
-        source = _with_content(records.frame, usable.facts)
-        made[d.name], labels = evaluate(d, source, made, trial.setting)
+        content = _content_of(records.frame, usable.facts)
+        made[d.name], labels = evaluate(d, records.frame, made, trial.setting, content)
         number = made[d.name][d.sequence] if d.sequence else pd.Series(np.nan, index=labels.index)
-        sequences[d.name] = pd.Series(number.to_numpy(), index=labels.to_numpy()) if d.sequence else pd.Series(dtype=float)
+        sequences[d.name] = (
+            pd.Series(number.to_numpy(), index=labels.to_numpy()) if d.sequence else pd.Series(dtype=float)
+        )
         mapped.datasets[d.name] = _made(d, made[d.name], records, labels, usable.facts, knowledge)
     mapped.accounts = close(usable.facts, inputs.records, sequences)
     mapped.accounts.dropped += usable.dropped
@@ -103,19 +106,21 @@ def map_subjects(
     return mapped
 
 
-def _with_content(frame: pd.DataFrame, facts: Mapping[str, Facts]) -> pd.DataFrame:
-    """Add the tie-breaker of sorting: the content of the source and the element in it, never its keyed id or place."""
-    frame = frame.copy(deep=False)
-    content = np.full(len(frame), "", dtype=object)
-    if "resource" in frame:
-        for kind in frame["resource"].unique():
-            where = ((frame["resource"] == kind) & (frame["row"] >= 0)).to_numpy()
-            rows = frame["row"].to_numpy(dtype=np.int64)[where]
-            sha = facts[kind].keyed.column("sha").take(pa.array(rows)).to_pylist() if len(rows) else []
-            element = facts[kind].frame["element"].to_numpy()[rows]
-            content[where] = [f"{s.hex()}{e}" for s, e in zip(sha, element, strict=True)]
-    frame[CONTENT] = pd.Series(content, index=frame.index, dtype="str")
-    return frame
+def _content_of(frame: pd.DataFrame, facts: Mapping[str, Facts]) -> Content:
+    """Return the tie-breaker of sorting: what the source of a record says, never its keyed id or where it stood."""
+
+    def content(positions: npt.NDArray[np.int64]) -> list[str]:
+        if "resource" not in frame:
+            return [""] * len(positions)
+        texts = []
+        for kind, row in zip(frame["resource"].iloc[positions], frame["row"].iloc[positions], strict=True):
+            f = facts[kind] if row >= 0 else None
+            texts.append(
+                f"{f.keyed.column('sha')[int(row)].as_py().hex()}{f.frame['element'].iloc[int(row)]}" if f else ""
+            )
+        return texts
+
+    return content
 
 
 def _made(
@@ -131,9 +136,11 @@ def _made(
     coded = [v.name for v in d.main if v.codelist and v.type == "Char"]
     companions = [(v.name, _companion(v.name, d)) for v in d.main if _companion(v.name, d)]
     summary = summarise(main, dict(types), coded, d.value_levels, companions)
-    source = _sources(records.frame.loc[labels] if len(records.frame) else records.frame, facts)
+    placed = records.frame[["resource", "row"]] if "resource" in records.frame else records.frame[[]]
+    source = _sources(placed.loc[labels] if len(placed) else placed, facts)
     columns: dict[str, Any] = {
-        v.name: pa.array(main[v.name], pa.string() if v.type == "Char" else pa.float64(), from_pandas=True) for v in d.main
+        v.name: pa.array(main[v.name], pa.string() if v.type == "Char" else pa.float64(), from_pandas=True)
+        for v in d.main
     }
     table = pa.table({**columns, **source})
     supp_summary = _supplement_summary(supp)
@@ -171,7 +178,7 @@ def _sources(frame: pd.DataFrame, facts: Mapping[str, Facts]) -> dict[str, pa.Ar
     for kind in sorted(set(kinds[rows >= 0])):
         where = np.flatnonzero((kinds == kind) & (rows >= 0))
         f = facts[kind]
-        taken = f.frame.iloc[rows[where]]
+        taken = f.frame[["version", "element", "file", "line"]].iloc[rows[where]]
         parts.append(
             pa.table(
                 [

@@ -61,7 +61,9 @@ class Shown:
                 self._end()
             self._stage, self._began = stage, self._clock()
         self._done, self._total = done, total
-        if done >= total:
+        if not total:
+            self._stage = ""  # nothing to do, nothing to say
+        elif done >= total:
             self._end()
         elif self._drawn:
             self._write(f"\r{_bar(stage, done, total)}")

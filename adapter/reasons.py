@@ -34,7 +34,6 @@ REASONS: dict[str, Reason] = {
     "domain-not-built": Reason("drop", "the code belongs to a domain that this version does not produce"),
     "panel-without-value": Reason("drop", "a panel that only groups other results"),
     "no-result": Reason("drop", "the result is absent and no reason is given"),
-    "look-up-unused": Reason("drop", "a look-up resource that no used record refers to"),
     "not-needed": Reason("drop", "read, but nothing in this trial's datasets comes from it"),
     # rejects
     "json-broken": Reason("reject", "the line is not a JSON object"),
@@ -58,6 +57,7 @@ REASONS: dict[str, Reason] = {
     "date-from-issued": Reason("issue", "only `issued` dates the result; the collection time is unknown"),
     "end-before-start": Reason("issue", "the end is before the start"),
     "end-after-cut": Reason("issue", "the end lies after the data cut and was left empty"),
+    "death-after-cut": Reason("issue", "the death lies after the data cut and was left out"),
     "dose-unit-unknown": Reason("issue", "the dose's unit is in no unit table or cannot be a dose of the product"),
     "dose-weight-missing": Reason("issue", "a total dose cannot be given per kg: no weight on or before the day"),
     "stopped-without-dose": Reason("issue", "stopped, with neither dose, rate nor period: recorded as not given"),
@@ -69,9 +69,6 @@ REASONS: dict[str, Reason] = {
     "actual-arm-differs": Reason("issue", "the treatment given is not that of the randomised arm"),
     "not-in-codelist": Reason("issue", "the value is no term of a codelist that cannot be extended"),
     "duplicate-key": Reason("issue", "another record has the same keys"),
-    "product-unknown": Reason("issue", "the record names no drug that any map knows; kept with its reported name"),
-    "non-ascii": Reason("issue", "the value is not ASCII"),
-    "index-transplant-missing": Reason("issue", "no graft infusion on or before randomisation"),
 }
 
 

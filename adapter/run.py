@@ -134,7 +134,7 @@ class _Build:
                 context, receipts = self._map(ingested, store, setting, trial, cut, runner)
                 self._mark("map")
                 delivery = Delivery(output, setting, trial, knowledge, runner, self.progress)
-                counts = delivery.write(context, receipts, ingested, found, _stamp(r.timestamp, context.cut), site)
+                counts = delivery.write(context, receipts, ingested, found, _stamp(r.timestamp, context.cut))
                 self._mark("assemble")
             delivery.write_run(self._run_facts(store_folder))
             output.finish()

@@ -1,7 +1,7 @@
-"""The site's private folder: the key that turns hospital ids into keyed ids, and the link file. It never leaves the site.
+"""The site's private folder: the key that turns hospital ids into keyed ids, and the link file. It stays at the site.
 
     SITE/key           32 random bytes in hex, mode 0600, made at the first run
-    SITE/link.parquet  keyed id -> resource type, real id, USUBJID; mode 0600
+    SITE/link/         keyed id -> real id and USUBJID, one file per input range (adapter.links); mode 0600
     SITE/*.csv         the site's own code maps
 
 A keyed id is the first 16 bytes of HMAC-SHA-256(key, "Type/id"). Without the key nobody can test whether a given
@@ -19,7 +19,7 @@ from pathlib import Path
 from adapter.errors import SiteError
 
 KEY_FILE = "key"
-LINK_FILE = "link.parquet"
+
 KEYED_BYTES = 16
 
 
@@ -62,8 +62,12 @@ def open_site(folder: Path) -> Keyer:
 
 
 def read_key(path: Path) -> Keyer:
+    """Return the keyer of a key file. Raises SiteError where it is malformed, readable by others, or cannot be read."""
     refuse_if_shared(path)
-    text = path.read_text("ascii", errors="replace").strip()
+    try:
+        text = path.read_text("ascii", errors="replace").strip()
+    except OSError as e:
+        raise SiteError(f"cannot read {path}: {e.strerror}") from e
     try:
         key = bytes.fromhex(text)
     except ValueError:

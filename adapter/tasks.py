@@ -34,6 +34,7 @@ from adapter.intake.dates import SiteClock
 from adapter.intake.intake import RejectLine, intake
 from adapter.intake.reading import LookUp, Reading
 from adapter.knowledge import Knowledge, load_knowledge
+from adapter.links import write_links
 from adapter.map import map_subjects
 from adapter.registry import shipped
 from adapter.site import Keyer, read_key
@@ -176,6 +177,7 @@ class IntakeTask:
 @dataclass(slots=True)
 class IntakeReceipt:
     number: int
+    start: int
     spills: list[Spill]
     rejects: list[RejectLine]
     read: Counter[str]
@@ -188,7 +190,7 @@ def intake_task(task: IntakeTask) -> IntakeReceipt:
     _single_threaded()
     r = task.range
     offset, data = read_range(r.path, r.start, r.stop)
-    read = _reading(task.context, task.setting)
+    context, read = _context(task.context), _reading(task.context, task.setting)
     # millions of short-lived tuples: the cycle collector would walk them again and again and find nothing
     gc.disable()
     try:
@@ -201,12 +203,9 @@ def intake_task(task: IntakeTask) -> IntakeReceipt:
         spills.append(write_spill(path, kind, table, taken.groups[kind]))
     links = ""
     if taken.links:
-        path = _own_name(task.setting.folder, "links")
-        rids, names, patients = zip(*taken.links, strict=True)
-        columns = {"rid": pa.array(rids, pa.binary(16)), "resource": pa.array(names), "pat": pa.array(patients, pa.binary(16))}
-        write_part(path, pa.table(columns))
-        links = str(path)
-    return IntakeReceipt(r.number, spills, taken.rejects, taken.read, taken.dropped, links)
+        usubjid = {key: s.usubjid for s in context.subjects for key in s.identities}
+        links = str(write_links(Path(task.setting.key).parent, taken.links, usubjid))
+    return IntakeReceipt(r.number, r.start, spills, taken.rejects, taken.read, taken.dropped, links)
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,5 +358,3 @@ def _write_xpt(d: Dataset, s: DatasetSummary, task: AssembleTask, timestamp: dat
         for chunk in in_order(task.extras, task.extra_order):
             trace.write_table(extra_trace(chunk), row_group_size=TRACE_ROWS)
         trace.close()
-
-

@@ -42,10 +42,11 @@ STATUS: dict[str, dict[str, str]] = {
 """FHIR status -> why a resource with it is not used. Every other status may be used (fhir-input points 1 and 4)."""
 
 
-NO_PROOF = frozenset(
-    "entered-in-error cancelled unknown registered preparation not-done on-hold".split()
-)
-"""Statuses that do not show that the subject was there on the day."""
+NO_PROOF = frozenset(["entered-in-error", "cancelled", "unknown", "registered", "preparation", "not-done"])
+"""Statuses that do not show that the subject was there on the day; `on-hold` does where a part was given."""
+
+FINISHED = ("completed", "final", "amended", "corrected")
+"""Statuses that show that the subject was there at the end."""
 
 CLINICAL = ("Observation", "MedicationAdministration", "Procedure", "Patient", "Consent")
 """Resource types whose dates make the default data cut; a ResearchSubject's period may end in plans."""
@@ -57,14 +58,12 @@ PROOFS = frozenset({"Observation", "MedicationAdministration", "Procedure"})
 class Usable:
     """Facts per resource type, and how many resources fell away, by (resource type, reason).
 
-    latest: the last site day on which a usable fact is dated, of those that are believable; None without any.
     last_seen: USUBJID -> last site day that proves the subject was seen or alive (protocol §6).
     ties: keyed ids of resources whose latest version cannot be told from a different copy.
     """
 
     facts: dict[str, Facts] = field(default_factory=dict)
     dropped: Counter[tuple[str, str]] = field(default_factory=Counter)
-    latest: int | None = None
     ties: list[tuple[str, bytes]] = field(default_factory=list)
     last_seen: dict[str, int] = field(default_factory=dict)
 
@@ -102,7 +101,7 @@ def usable_facts(
         owner = _owners(table, number)
         future = _in_future(table, future_days)
         table, owner, future = _by_cut(kind, table, owner, future, cuts, cut, found)
-        _note(table, owner, future, cuts, names, kind, found)
+        _note(table, owner, future, cuts, cut, names, kind, found)
     return found
 
 
@@ -116,7 +115,8 @@ def _own_rows(table: pa.Table, number: Mapping[bytes, int]) -> pa.Table:
 
 def _owners(table: pa.Table, number: Mapping[bytes, int]) -> npt.NDArray[np.int64]:
     encoded = table.column("pat").combine_chunks().dictionary_encode()
-    return np.array([number[k] for k in encoded.dictionary.to_pylist()], dtype=np.int64)[encoded.indices.to_numpy()]
+    owners = np.array([number[k] for k in encoded.dictionary.to_pylist()], dtype=np.int64)
+    return owners[np.asarray(encoded.indices.to_numpy(), dtype=np.int64)]
 
 
 def _count(found: Usable, kind: str, reason: str, table: pa.Table, lost: npt.NDArray[np.bool_]) -> None:
@@ -136,18 +136,31 @@ def _see(
     future_days: int,
     found: Usable,
 ) -> None:
-    """Keep each subject's last day of proof: the start, or the end of what is finished; preliminary results count too."""
+    """Keep each subject's last day of proof: the start, or the end of what is finished; also preliminary results."""
     owner = _owners(table, number)
-    proves = ~table.column("status").to_pandas().isin(NO_PROOF).to_numpy() & ~_in_future(table, future_days)
-    for name in ("day", "end_day"):
+    status = table.column("status").to_pandas()
+    proves = ~status.isin(NO_PROOF).to_numpy() & ~_in_future(table, future_days)
+    proves &= (status != "on-hold").to_numpy() | _some_given(table)
+    if "focus" in table.column_names:  # a donor's or a lot's result says nothing about the patient
+        proves &= ~np.asarray(table.column("focus").fill_null(False).to_numpy(zero_copy_only=False), dtype=bool)
+    finished = status.isin(FINISHED).to_numpy()
+    for name, when in (("day", proves), ("end_day", proves & finished)):
         days = _days(table, name)
-        kept = proves & ~np.isnan(days)
-        if name == "end_day":
-            kept &= table.column("status").to_pandas().isin(["completed", "final", "amended", "corrected"]).to_numpy()
-        kept &= np.where(np.isnan(days), False, days <= cuts[owner])
-        for i, day in pd.Series(days[kept]).groupby(owner[kept]).max().items():
-            usubjid = names[int(i)]
-            found.last_seen[usubjid] = max(found.last_seen.get(usubjid, int(day)), int(day))
+        kept = when & (np.nan_to_num(days, nan=np.inf) <= cuts[owner])
+        last = np.full(len(names), -np.inf)
+        np.maximum.at(last, owner[kept], days[kept])
+        for i in np.flatnonzero(last > -np.inf).tolist():
+            usubjid, day = str(names[i]), int(last[i])
+            found.last_seen[usubjid] = max(found.last_seen.get(usubjid, day), day)
+
+
+def _some_given(table: pa.Table) -> npt.NDArray[np.bool_]:
+    """Return which events have a dose, a rate or an end: a part of them took place (fhir-input point 1)."""
+    some = np.zeros(table.num_rows, dtype=bool)
+    for name in ("dose", "rate", "end_dtc"):
+        if name in table.column_names:
+            some |= np.asarray(table.column(name).is_valid().to_numpy(zero_copy_only=False), dtype=bool)
+    return some
 
 
 def _by_status(kind: str, table: pa.Table, preliminary: bool, found: Usable) -> pa.Table:
@@ -170,11 +183,26 @@ def _days(table: pa.Table, name: str) -> npt.NDArray[np.float64]:
     return values
 
 
+def _first_days(table: pa.Table, name: str) -> npt.NDArray[np.float64]:
+    """Return the days of a column; for a partial date the first day it may mean: `2030` is after a cut in 2024."""
+    days = _days(table, name)
+    text = name.removesuffix("day") + "dtc"
+    if text not in table.column_names:
+        return days
+    partial = np.isnan(days) & np.asarray(table.column(text).is_valid().to_numpy(zero_copy_only=False), dtype=bool)
+    if partial.any():
+        texts = table.column(text).filter(pa.array(partial)).to_pylist()
+        days = days.copy()
+        days[partial] = np.array([(t + "-01-01")[:10] for t in texts], dtype="datetime64[D]").astype(np.float64)
+    return days
+
+
 def _in_future(table: pa.Table, days: int) -> npt.NDArray[np.bool_]:
     """Return which rows are dated after their own meta.lastUpdated by more than `days`, whatever the time zone."""
     updated = table.column("updated").to_pandas().to_numpy(dtype=np.float64, na_value=np.nan)
     limit = np.floor((updated + FARTHEST_ZONE) / DAY_MICROS) + days
-    return (_days(table, "day") > limit) | (_days(table, "end_day") > limit)
+    future: npt.NDArray[np.bool_] = (_first_days(table, "day") > limit) | (_first_days(table, "end_day") > limit)
+    return future
 
 
 def _by_cut(
@@ -188,8 +216,8 @@ def _by_cut(
 ) -> tuple[pa.Table, npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     if kind == "Patient" or not table.num_rows:  # a patient has no date of his own; his death is cut below
         return table, owner, future
-    start = _days(table, "day")
-    first = np.where(np.isnan(start), _days(table, "end_day"), start)
+    start = _first_days(table, "day")
+    first = np.where(np.isnan(start), _first_days(table, "end_day"), start)
     late = first > cuts[owner]
     if not late.any():
         return table, owner, future
@@ -203,6 +231,7 @@ def _note(
     owner: npt.NDArray[np.int64],
     future: npt.NDArray[np.bool_],
     cuts: npt.NDArray[np.int64],
+    cut: int,
     names: npt.NDArray[np.object_],
     kind: str,
     found: Usable,
@@ -211,21 +240,22 @@ def _note(
     keyed = table.select([c for c in KEYED if c in table.column_names])
     frame = table.drop_columns(keyed.column_names).to_pandas()
     frame["USUBJID"] = pd.Series(names[owner], dtype="str") if len(owner) else pd.Series(dtype="str")
-    first, last = _days(table, "day"), _days(table, "end_day")
     if kind == "Patient":
-        late = first > cuts[owner]
+        death = _first_days(table, "day")
+        late = death > cuts[owner]
         frame.loc[late, ["dtc", "day", "micros", "deceased"]] = None
-        first = np.where(late, np.nan, first)
-    ends_late = (last > cuts[owner]) & ~np.isnan(first)
-    if ends_late.any():
-        frame.loc[ends_late, ["end_dtc", "end_day", "end_micros"]] = None
-        _add_note(frame, ends_late, "end-after-cut@end")
-        last = np.where(ends_late, np.nan, last)
+        # what became of somebody who took consent back is not told, not even that something did
+        _add_note(frame, late & (cuts[owner] == cut), "death-after-cut@deceasedDateTime")
+        future = future & ~late
+    else:
+        late = _first_days(table, "end_day") > cuts[owner]
+        if late.any():
+            frame.loc[late, ["end_dtc", "end_day", "end_micros"]] = None
+            if "open" in frame:  # on the day of the cut it went on, and nobody knew yet how it would end
+                frame.loc[late, "open"] = True
+                frame.loc[late & (frame["status"] == "stopped").to_numpy(), "status"] = "in-progress"
+            _add_note(frame, late, "end-after-cut@end")
     _add_note(frame, future, "date-in-future@date")
-    seen = np.concatenate([first[~future], last[~future]])
-    seen = seen[~np.isnan(seen)]
-    if len(seen):
-        found.latest = max(found.latest if found.latest is not None else int(seen.max()), int(seen.max()))
     found.facts[kind] = Facts(kind, frame, keyed)
 
 
@@ -244,8 +274,8 @@ def last_believable_day(
 ) -> int | None:
     """Return the last site day of any usable fact of some subjects, None without any (protocol §2, data cut).
 
-    Facts after a subject's own cut and implausible future dates do not count. Reads few columns, so that finding the
-    default cut costs little.
+    Facts after a subject's own cut and implausible future dates do not count; a partial date counts with the first day
+    it may mean, where the tables hold its text. Reads few columns, so that finding the default cut costs little.
     """
     number = {key: i for i, s in enumerate(subjects) for key in s.identities}
     cuts = np.array(subject_cuts, dtype=np.int64)
@@ -259,8 +289,8 @@ def last_believable_day(
         kept = ~_in_future(table, future_days)
         own = cuts[_owners(table, number)]
         for name in ("day", "end_day"):
-            days = _days(table, name)
-            days = days[kept & ~np.isnan(days) & (np.nan_to_num(days) <= own)]
+            days = _first_days(table, name)
+            days = days[kept & (np.nan_to_num(days, nan=np.inf) <= own)]
             if len(days):
                 last = max(int(days.max()), last if last is not None else int(days.max()))
     return last

@@ -66,7 +66,9 @@ def not_given(events: pd.DataFrame) -> pd.Series[str]:
     rate = events["rate"].notna() if "rate" in events else pd.Series(False, index=events.index)
     part = (dose > 0) | rate | events["end_dtc"].notna() | cut_off(events)
     why = pd.Series("", index=events.index, dtype="str")
-    why[(events["status"] == "not-done") | ((events["status"] == "stopped") & ~part) | ((dose == 0) & ~rate)] = "not-done"
+    why[(events["status"] == "not-done") | ((events["status"] == "stopped") & ~part) | ((dose == 0) & ~rate)] = (
+        "not-done"
+    )
     why[(events["status"] == "on-hold") & ~part] = "status-planned"
     return why
 
@@ -97,4 +99,6 @@ def ongoing(events: pd.DataFrame, cuts: pd.Series[str]) -> pd.DataFrame:
     """
     goes_on = open_end(events)
     cut = text(cuts.reindex(events["USUBJID"]).set_axis(events.index))
-    return pd.DataFrame({"enrtpt": goes_on.map({True: ONGOING, False: ""}).astype("str"), "entpt": cut.where(goes_on, "")})
+    return pd.DataFrame(
+        {"enrtpt": goes_on.map({True: ONGOING, False: ""}).astype("str"), "entpt": cut.where(goes_on, "")}
+    )

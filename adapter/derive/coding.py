@@ -9,8 +9,10 @@ import pandas as pd
 Series = pd.Series
 
 
-def coded(table: Any, code: Series[Any], text: Series[Any], names: bool = False) -> pd.DataFrame:
-    """Return the table's columns for each record (index as `code`), and `known`: whether the table has it.
+def coded(
+    table: Any, code: Series[Any], text: Series[Any], names: bool = False, only: tuple[str, ...] = ()
+) -> pd.DataFrame:
+    """Return the table's columns (or `only` these) for each record (index as `code`), and `known`: is it in the table.
 
     table: a code table (find, match_text, columns). code: `system|code`, one coding per line; the first coding known
     wins. names: where no code is known, the text is searched for the table's names (`match`). Unknown: empty, False.
@@ -23,9 +25,12 @@ def coded(table: Any, code: Series[Any], text: Series[Any], names: bool = False)
         row = table.find([tuple(c.rsplit("|", 1)) for c in one.code.split("\n") if c])
         if row is None and names and one.text:
             row = table.match_text(one.text)
-        found.append({c: "" for c in table.columns} | {"known": False} if row is None else dict(row) | {"known": True})
-    frame = pd.DataFrame(found, columns=[*table.columns, "known"])
-    for c in table.columns:
+        found.append(
+            dict.fromkeys(table.columns, "") | {"known": False} if row is None else dict(row) | {"known": True}
+        )
+    columns = only or tuple(table.columns)
+    frame = pd.DataFrame(found, columns=[*columns, "known"])
+    for c in columns:
         frame[c] = frame[c].astype("str")
     frame["known"] = frame["known"].astype(bool)
     return frame.iloc[number.to_numpy()].set_axis(code.index)
@@ -33,14 +38,16 @@ def coded(table: Any, code: Series[Any], text: Series[Any], names: bool = False)
 
 def unmapped(kind: str, code: Series[Any], text: Series[Any], used: bool) -> pd.DataFrame:
     """Return rows for the unmapped report: kind, code (all codings, blank-separated), text, used."""
-    frame = pd.DataFrame({"code": code.astype("str").fillna("").str.replace("\n", " "), "text": text.astype("str").fillna("")})
+    frame = pd.DataFrame(
+        {"code": code.astype("str").fillna("").str.replace("\n", " "), "text": text.astype("str").fillna("")}
+    )
     frame.insert(0, "kind", pd.Series(kind, index=frame.index, dtype="str"))
     frame["used"] = used
     return frame
 
 
 def resolved_units(units: Any, code: Series[Any], system: Series[Any], text: Series[Any]) -> pd.DataFrame:
-    """Return for each record `ucum` and `ct` of its unit (empty where unknown) and `given`: whether any unit was written."""
+    """Return for each record `ucum` and `ct` of its unit (empty where unknown), and `given`: whether one was written."""
     frame = pd.DataFrame({"code": code, "system": system, "text": text}).astype("str").fillna("")
     number = frame.groupby(["code", "system", "text"], sort=False).ngroup()
     found = []

@@ -52,7 +52,7 @@ def sequence_number(usubjid: Series[Any]) -> Series[int]:
 def age_in_years(birth: Series[Any], at: Series[Any], partial: str) -> Series[float]:
     """Complete years from {a0} to {a1}; a birth date without month or day is handled as `{partial}`.
 
-    partial: empty (no age) | earliest | latest | middle: which day of the possible ones stands in (sdtm-conventions, DM).
+    partial: empty (no age) | earliest | latest | middle: which possible day stands in (sdtm-conventions, DM).
     """
     ages = [_age(b, a, partial) for b, a in zip(birth.fillna(""), at.fillna(""), strict=True)]
     return pd.Series(ages, index=birth.index, dtype="float64")

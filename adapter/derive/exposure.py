@@ -12,16 +12,17 @@ Series = pd.Series
 
 
 def weight_before(
-    usubjid: Series[Any], day: Series[Any], weight_subject: Series[Any], weight_day: Series[Any], weight: Series[Any]
+    usubjid: Series[Any], at: Series[Any], weight_subject: Series[Any], weight_at: Series[Any], weight: Series[Any]
 ) -> Series[Any]:
-    """Return the position of each record's body weight: the last one on or before its day, -1 where there is none.
+    """Return the position of each record's body weight: the last one at or before it, -1 where there is none.
 
-    weight_*: the subjects' weights (kg), in a content order; the last of several on one day counts. Protocol §8.
+    at, weight_at: numbers on one clock (days or microseconds), NaN where not known. weight_*: the subjects' weights
+    (kg), in a content order; the last of several at one time counts. Protocol §8.
     """
-    weights = pd.DataFrame({"s": weight_subject.to_numpy(), "d": weight_day.to_numpy(dtype=np.float64)})
+    weights = pd.DataFrame({"s": weight_subject.to_numpy(), "d": weight_at.to_numpy(dtype=np.float64)})
     weights["p"] = np.arange(len(weights))
     weights = weights[weights["d"].notna() & weight.notna().to_numpy()].sort_values(["d", "p"], kind="stable")
-    wanted = pd.DataFrame({"s": usubjid.to_numpy(), "d": day.to_numpy(dtype=np.float64)})
+    wanted = pd.DataFrame({"s": usubjid.to_numpy(), "d": at.to_numpy(dtype=np.float64)})
     wanted["i"] = np.arange(len(wanted))
     known = wanted[wanted["d"].notna()].sort_values(["d", "i"], kind="stable")
     places = np.full(len(wanted), -1)
@@ -54,9 +55,7 @@ def _per_kg(dose: str, weight: str, per_unit: str) -> float:
     return float(f"{whole // 100}.{whole % 100:02d}")
 
 
-def first_treatments(
-    events: pd.DataFrame, limits: Series[Any], count_ongoing: bool, limited: bool
-) -> pd.DataFrame:
+def first_treatments(events: pd.DataFrame, limits: Series[Any], count_ongoing: bool, limited: bool) -> pd.DataFrame:
     """Return first and last study treatment per subject: columns first, last (dtc), record (of the first).
 
     events: USUBJID, dtc, end_dtc, open (bool), record. limits: USUBJID -> first day that counts (ISO day, empty: none

@@ -1,7 +1,10 @@
-"""Results written as text: comparator, number and unit taken apart."""
+"""Text: results taken apart into comparator, number and unit; names found in text; long text cut by bytes."""
 
 from __future__ import annotations
 
+import re
+import unicodedata
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -12,3 +15,33 @@ from adapter.intake.decimals import numeric_strings
 def numeric_parts(texts: pd.Series[Any]) -> pd.DataFrame:
     """Return columns comparator, number, rest (unit text) of each text; number is empty where it cannot be read."""
     return numeric_strings(texts).fillna("").astype("str")
+
+
+def first_place(names: Iterable[str], text: str) -> int:
+    """Return where the first of some names begins in a text (folded), -1 where none stands there.
+
+    Case, width and spacing are ignored. A Latin name must stand as whole words; Chinese has no word breaks.
+    """
+    wanted, found = _folded(text), []
+    for name in filter(None, map(_folded, names)):
+        head = r"(?<![a-z0-9])" if re.match("[a-z0-9]", name) else ""
+        tail = r"(?![a-z0-9])" if re.search("[a-z0-9]$", name) else ""
+        hit = re.search(head + re.escape(name) + tail, wanted)
+        found += [hit.start()] if hit else []
+    return min(found, default=-1)
+
+
+def _folded(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def byte_pieces(text: str, size: int) -> list[str]:
+    """Return the text cut into pieces of at most `size` UTF-8 bytes, never inside a character; at least one piece."""
+    pieces, piece, used = [], "", 0
+    for character in text:
+        width = len(character.encode())
+        if used + width > size:
+            pieces.append(piece)
+            piece, used = "", 0
+        piece, used = piece + character, used + width
+    return [*pieces, piece]

@@ -1,4 +1,4 @@
-"""What every reader needs while it turns resources into rows: the site clock, keyed ids, look-ups, and small pickers."""
+"""What every reader needs while it turns resources into rows: site clock, keyed ids, look-ups, and small pickers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NO_DATE: Date = (None, None, None)
 
 
 class Reject(Exception):
-    """Raised by a reader when a resource cannot be used; `reason` is one of adapter.reasons, `where` an element path."""
+    """Raised by a reader when a resource cannot be used; `reason` is one of adapter.reasons, `where` an element."""
 
     def __init__(self, reason: str, where: str = "") -> None:
         super().__init__(reason, where)
@@ -28,7 +28,7 @@ class Reject(Exception):
 
 
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""What decoding a line can raise: not JSON or a wrong type, bytes that are no UTF-8, nesting deeper than the C stack."""
+"""What decoding can raise: not JSON or a wrong type, bytes that are no UTF-8, nesting too deep to follow."""
 
 
 def identity(reference: str, resource_type: str = "") -> str | None:
@@ -153,7 +153,7 @@ def text_of(concept: CodeableConcept | None) -> str | None:
     """Return the concept's text, else its first display, else its first code."""
     if concept is None:
         return None
-    if concept.text:
+    if concept.text and not concept.text.isspace():
         return concept.text
     for c in concept.coding or ():
         if c.display:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 
 Ints = npt.NDArray[np.int64]
@@ -37,8 +36,24 @@ def _words(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.uint64], npt.NDArray
     return pair[:, 0], pair[:, 1]
 
 
+def _version_ranks(column: pa.ChunkedArray) -> Ints:
+    """Return numbers that sort as the versionIds do; -1 where one is no number.
+
+    Only digits make a number ("4e10" is the start of a hash), and of any length: float64 would confuse long ones.
+    """
+    encoded = column.combine_chunks().dictionary_encode()
+    numbers = [int(v) if v.isascii() and v.isdigit() else -1 for v in encoded.dictionary.to_pylist()]
+    place = {v: i for i, v in enumerate(sorted({v for v in numbers if v >= 0}))}
+    ranks: Ints = np.array([*(place.get(v, -1) for v in numbers), -1], dtype=np.int64)
+    found: Ints = ranks[encoded.indices.fill_null(len(numbers)).to_numpy()]
+    return found
+
+
 def latest_versions(table: pa.Table) -> Latest:
-    """Return which rows of one resource type are the latest versions (columns rid, sha, updated, version, file, line)."""
+    """Return which rows of one resource type are the latest versions.
+
+    table: columns rid, sha, updated, version, file and line; rows of one copy share all of them.
+    """
     n = table.num_rows
     none = np.empty(0, dtype=np.int64)
     if n == 0:
@@ -46,7 +61,7 @@ def latest_versions(table: pa.Table) -> Latest:
     rid_a, rid_b = _words(table.column("rid"))
     sha_a, sha_b = _words(table.column("sha"))
     updated = table.column("updated").fill_null(np.iinfo(np.int64).min).to_numpy()
-    version = pd.to_numeric(table.column("version").to_pandas(), errors="coerce").fillna(-1.0).to_numpy(np.float64)
+    version = _version_ranks(table.column("version"))
     file = table.column("file").to_numpy().astype(np.int64)
     line = table.column("line").to_numpy()
     order = np.lexsort((-line, -file, sha_b, sha_a, version, updated, rid_b, rid_a))

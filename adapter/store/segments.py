@@ -7,7 +7,8 @@ however many input files there were.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ from adapter.errors import StoreError
 from adapter.files import whole_file
 from adapter.intake.tables import schema_of
 from adapter.sources.files import sha256_of
+
+MOST_OPEN = 256
+"""Spills open at a time; a process may usually have 1024 files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,22 +67,51 @@ def seal(spills: Iterable[Spill], buckets: Iterable[int], path: Path) -> Segment
 
     Rows keep the order of the spills inside a bucket; readers order by content, never by position.
     """
-    opened = [(s, pa.ipc.open_file(pa.memory_map(s.path))) for s in spills]
-    if not opened:
+    held = tuple(spills)
+    if not held:
         return None
-    kind = opened[0][0].resource_type
-    schema = schema_of(kind)
-    where = {(b, i): n for i, (s, _) in enumerate(opened) for n, (b, _) in enumerate(s.groups)}
-    written, sizes = [], []
-    with whole_file(path) as f:
-        with pq.ParquetWriter(f, schema, compression="zstd", compression_level=1, write_statistics=False) as writer:
+    kind = held[0].resource_type
+    with ExitStack() as stack:
+        # many small ranges make more spills than a process may have open: then each is opened when it is read
+        ready = [_open(s, stack) for s in held] if len(held) <= MOST_OPEN else None
+        where = {(b, i): n for i, s in enumerate(held) for n, (b, _) in enumerate(s.groups)}
+
+        def tables() -> Iterator[tuple[int, pa.Table]]:
             for b in buckets:
-                batches = [r.get_batch(where[b, i]) for i, (_, r) in enumerate(opened) if (b, i) in where]
-                if not batches:
-                    continue
-                table = pa.Table.from_batches(batches, schema)
-                writer.write_table(table, row_group_size=max(1, table.num_rows))
-                written.append(b)
+                batches = []
+                for i, s in enumerate(held):
+                    if (b, i) in where:
+                        with ExitStack() as short:
+                            reader = ready[i] if ready is not None else _open(s, short)
+                            batches.append(reader.get_batch(where[b, i]))
+                if batches:
+                    yield b, pa.Table.from_batches(batches, schema_of(kind))
+
+        return write_segment(kind, tables(), path)
+
+
+def _open(spill: Spill, stack: ExitStack) -> pa.ipc.RecordBatchFileReader:
+    return pa.ipc.open_file(stack.enter_context(pa.memory_map(spill.path)))
+
+
+def write_segment(kind: str, tables: Iterable[tuple[int, pa.Table]], path: Path) -> Segment | None:
+    """Write (bucket, rows) as a segment at `path`, a row group each; None, and no file, where there is no row."""
+    written, sizes = [], []
+    with (
+        whole_file(path) as f,
+        pq.ParquetWriter(
+            f,
+            schema_of(kind),
+            compression="zstd",
+            compression_level=1,
+            write_statistics=False,
+            write_page_checksum=True,
+        ) as writer,
+    ):
+        for bucket, table in tables:
+            if table.num_rows:
+                writer.write_table(table, row_group_size=table.num_rows)
+                written.append(bucket)
                 sizes.append(table.num_rows)
     if not written:
         path.unlink()
@@ -86,7 +119,9 @@ def seal(spills: Iterable[Spill], buckets: Iterable[int], path: Path) -> Segment
     return Segment(kind, path.name, sha256_of(path), sum(sizes), tuple(written), tuple(sizes))
 
 
-def read_buckets(folder: Path, segments: Iterable[Segment], buckets: set[int], columns: list[str] | None) -> pa.Table | None:
+def read_buckets(
+    folder: Path, segments: Iterable[Segment], buckets: set[int], columns: list[str] | None
+) -> pa.Table | None:
     """Return the rows of some buckets from all segments of one resource type; None where there are none.
 
     Raises StoreError where a segment that a commit lists is missing or damaged.
@@ -96,9 +131,11 @@ def read_buckets(folder: Path, segments: Iterable[Segment], buckets: set[int], c
         wanted = [i for i, b in enumerate(s.buckets) if b in buckets]
         if wanted:
             try:
-                with pq.ParquetFile(folder / s.name, memory_map=False, pre_buffer=False) as f:
+                with pq.ParquetFile(
+                    folder / s.name, memory_map=False, pre_buffer=False, page_checksum_verification=True
+                ) as f:
                     there = None if columns is None else [c for c in columns if c in f.schema_arrow.names]
                     found.append(f.read_row_groups(wanted, columns=there, use_threads=False))
-            except (OSError, pa.ArrowInvalid) as e:
+            except (OSError, pa.ArrowException) as e:
                 raise StoreError(f"segment {s.name} of the store {folder.parent} cannot be read: {e}") from e
     return pa.concat_tables(found) if found else None

@@ -1,4 +1,4 @@
-"""CM, Concomitant/Prior Medications: every drug given that is no trial product, and every transfusion, however recorded."""
+"""CM, Concomitant/Prior Medications: every drug given that is no trial product, and every transfusion, in one place."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pandas as pd
 
 from adapter.derive.coding import coded, resolved_units, unmapped
 from adapter.spec import COLLECTED, Dataset, Inputs, Records, ValueLevel, Variable, joined, path
-from mappings.parts import ONGOING, identifiers, number, reasons, study_day_of, text
+from mappings.parts import identifiers, not_given, number, ongoing, open_end, reasons, study_day_of, text, without_dose
 from mappings.sdtm.ec import product_of
 
 DOMAIN = "CM"
@@ -19,12 +19,8 @@ def medications(inputs: Inputs) -> Records:
     whichever resource they came as, so that the days that break a run have one source.
     """
     a = inputs.frame("MedicationAdministration")
-    a = a[product_of(a, inputs.trial.products) == ""].copy()
-    not_given = (a["status"] == "not-done") | (
-        a["status"].isin(["stopped", "on-hold"]) & a["dose"].isna() & a["rate"].isna() & a["end_dtc"].isna()
-    )
-    dropped = {"MedicationAdministration": reasons(a.loc[not_given, "row"], "not-done")}
-    a = a[~not_given]
+    a = a[product_of(a, inputs.trial.products, inputs.knowledge.codes["drugs"]) == ""].copy()
+    a, dropped_a, issues_a = _given(a)
     drug = coded(inputs.knowledge.codes["drugs"], a["code"], a["code_text"], names=True)
     a["decod"], a["cat"] = drug["cmdecod"], drug["cmcat"]
     unknown = ~drug["known"].astype(bool)
@@ -32,12 +28,10 @@ def medications(inputs: Inputs) -> Records:
     p = inputs.frame("Procedure")
     procedure = coded(inputs.knowledge.codes["procedures"], p["code"], p["code_text"], names=True)
     p["decod"], p["cat"] = procedure["decod"], procedure["cat"]
-    p = p[procedure["domain"] == DOMAIN].copy()
-    refused = p["status"].isin(["not-done", "on-hold"])
-    dropped["Procedure"] = reasons(p.loc[refused, "row"], "not-done")
-    frame = pd.concat([a, p[~refused]], ignore_index=True)
+    p, dropped_p, issues_p = _given(p[procedure["domain"] == DOMAIN].copy())
+    frame = pd.concat([a, p], ignore_index=True)
     for column in ("route", "route_text", "dose_text"):
-        frame[column] = frame[column] if column in frame else None
+        frame[column] = frame.get(column)
     units = inputs.knowledge.units
     unit = resolved_units(units, frame["dose_unit"], pd.Series(None, index=frame.index), frame["dose_unit_text"])
     frame["cmdose"] = number(frame["dose"])
@@ -45,11 +39,18 @@ def medications(inputs: Inputs) -> Records:
     frame["cmdosu"] = unit["ct"].where(unit["ct"] != "", given).where(frame["dose"].notna(), "")
     frame["cmdostxt"] = text(frame["dose_text"]).where(frame["dose"].isna(), "")
     frame["cmroute"] = coded(inputs.knowledge.codes["routes"], frame["route"], frame["route_text"], names=True)["ct"]
-    open_end = frame["open"].fillna(False).astype(bool) if len(frame) else pd.Series(dtype=bool)
-    frame["enrtpt"] = open_end.map({True: ONGOING, False: ""}).astype("str")
-    cut = inputs.subjects["cut_date"].reindex(frame["USUBJID"]).set_axis(frame.index)
-    frame["entpt"] = cut.where(open_end, "")
-    return Records(frame, dropped=dropped, unmapped=joined(missing))
+    frame["open"] = open_end(frame)
+    frame[["enrtpt", "entpt"]] = ongoing(frame, inputs.subjects["cut_date"])
+    dropped = {"MedicationAdministration": dropped_a, "Procedure": dropped_p}
+    return Records(frame, dropped=dropped, issues=joined([issues_a, issues_p]), unmapped=joined(missing))
+
+
+def _given(events: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series[str], pd.DataFrame]:
+    """Return the events that took place, why the others did not, and the issues of those that seem to have begun."""
+    why = not_given(events)
+    lost = why != ""
+    message = "neither dose, rate nor period shows that any was given; no record"
+    return events[~lost], reasons(events.loc[lost, "row"], why[lost]), without_dose(events, why, message, known=False)
 
 
 def _collected(name: str, label: str, column: str, role: str, *fhir: str, codelist: str | None = None) -> Variable:
@@ -109,7 +110,9 @@ DATASET = Dataset(
             "Perm",
             "Record Qualifier",
         ),
-        _collected("CMDOSTXT", "Dose Description", "cmdostxt", "Record Qualifier", "MedicationAdministration.dosage.text"),
+        _collected(
+            "CMDOSTXT", "Dose Description", "cmdostxt", "Record Qualifier", "MedicationAdministration.dosage.text"
+        ),
         _collected(
             "CMDOSU",
             "Dose Units",

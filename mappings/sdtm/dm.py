@@ -1,4 +1,4 @@
-"""DM, Demographics: one record per subject of the enrolment log, with the reference dates everything else counts from."""
+"""DM, Demographics: one record per subject of the enrolment log, with the reference dates all else counts from."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from adapter.derive.days import age_in_years, day_texts, study_day
+from adapter.derive.days import age_in_years, day_number, day_texts, study_day
 from adapter.derive.exposure import first_treatments
 from adapter.spec import (
     ASSIGNED,
@@ -19,7 +19,6 @@ from adapter.spec import (
     Records,
     Variable,
     call,
-    const,
     issues_of,
     joined,
     parents_of,
@@ -55,25 +54,31 @@ def subjects(inputs: Inputs) -> Records:
     _demographics(s, inputs)
     parents = _treatments(s, inputs, issues)
     _ends(s)
-    no_age = (s["consent_date"] != "") & known & (text(s["birth_dtc"]).str.len() < 10)
+    no_age = known & age_in_years(s["birth_dtc"], s["consent_date"], inputs.trial.defaults.partial_birth_date).isna()
     issues.append(issues_of(s.index[no_age], s.loc[no_age, "USUBJID"], "age-unknown", NO_AGE))
+    s["ageu"] = np.where(known & ~no_age, inputs.trial.defaults.age_unit, "")
     return Records(s, parents, issues=joined(issues))
 
 
 NO_PATIENT = "the subject is in the log, but no Patient resource came in"
 NO_DEATH_DATE = "the patient is dead; the date is not known"
-NO_AGE = "the birth date is missing or partial"
+NO_AGE = "age at consent cannot be computed: birth date or consent date is missing, partial or contradicts the other"
+MOST_RACES = 6
+"""As many races as us-core-race can name (OMB's five and Other); each has its own RACEn."""
 
 
 def _patient_rows(inputs: Inputs, s: pd.DataFrame) -> pd.Series[int]:
-    """Return each subject's Patient row: the surviving record's, else the first of the others, -1 without any."""
+    """Return each subject's Patient row: the surviving record's, else another one (by content), -1 without any."""
     facts = inputs.facts["Patient"]
-    found: dict[str, int] = {}
     survivors = dict(zip(s["USUBJID"], s["survivor"], strict=True))
-    keys = facts.keyed.column("pat").to_pylist()
-    for row, (usubjid, key) in enumerate(zip(facts.frame["USUBJID"], keys, strict=True)):
-        if key == survivors[usubjid] or usubjid not in found:
-            found[usubjid] = row
+    keyed = zip(facts.keyed.column("pat").to_pylist(), facts.keyed.column("sha").to_pylist(), strict=True)
+    ranked = [
+        (usubjid, key != survivors[usubjid], sha, row)
+        for row, (usubjid, (key, sha)) in enumerate(zip(facts.frame["USUBJID"], keyed, strict=True))
+    ]
+    found: dict[str, int] = {}
+    for usubjid, _, _, row in sorted(ranked):
+        found.setdefault(usubjid, row)
     return s["USUBJID"].map(found).fillna(-1).astype("int64")
 
 
@@ -85,7 +90,7 @@ def _demographics(s: pd.DataFrame, inputs: Inputs) -> None:
     races = [sorted({terms[k] for c in t.split("\n") if (k := ("RACE", c)) in terms}) for t in text(s["race"])]
     default = inputs.trial.defaults.race or "UNKNOWN"
     s["race_ct"] = ["MULTIPLE" if len(r) > 1 else r[0] if r else default for r in races]
-    for i in range(2):
+    for i in range(MOST_RACES):
         s[f"race{i + 1}"] = [r[i] if len(r) > 1 else "" for r in races]
     ethnic = [terms.get(("ETHNIC", t.split("\n")[0]), "") for t in text(s["ethnicity"])]
     s["ethnic"] = [e or inputs.trial.defaults.ethnicity for e in ethnic]
@@ -98,7 +103,7 @@ def _treatments(s: pd.DataFrame, inputs: Inputs, issues: list[pd.DataFrame]) -> 
     s["rfxstdtc"] = text(s["USUBJID"].map(given["first"]))
     s["rfxendtc"] = text(s["USUBJID"].map(given["last"]))
     received = {u: set(g) for u, g in ex.groupby("USUBJID")["product"]} if len(ex) else {}
-    s["treated"], s["actual"], parents = "", "", []
+    s["treated"], s["actual"], s["by_resource"], s["by_row"] = "", "", "", -1
     for code, arm in inputs.trial.arms.items():
         mine = s["arm"] == code
         for rule in arm.treatment.values():
@@ -114,16 +119,26 @@ def _treatments(s: pd.DataFrame, inputs: Inputs, issues: list[pd.DataFrame]) -> 
             s.loc[better, "treated"] = started[better]
             s.loc[hit, "actual"] = code
             source = inputs.records[rule.dataset].frame.loc[first["record"].reindex(s.loc[better, "USUBJID"])]
-            for resource in sorted(set(source["resource"])):
-                where = (source["resource"] == resource).to_numpy()
-                labels = s.index[better][where]
-                parents.append(parents_of(labels, "RFSTDTC", resource, source.loc[where, "row"].to_numpy()))
+            s.loc[better, "by_resource"], s.loc[better, "by_row"] = (
+                source["resource"].to_numpy(),
+                source["row"].to_numpy(),
+            )
     for code, arm in inputs.trial.arms.items():
         products = {r.product for r in arm.treatment.values() if r.dataset == "EX"}
-        other = (s["arm"] != "") & (s["arm"] != code) & s["USUBJID"].map(lambda u, p=products: bool(p & received.get(u, set())))
+        other = (
+            (s["arm"] != "")
+            & (s["arm"] != code)
+            & s["USUBJID"].map(lambda u, p=products: bool(p & received.get(u, set())))
+        )
         s.loc[other, "actual"] = code
         why = f"treated with the product of arm {code}"
         issues.append(issues_of(s.index[other], s.loc[other, "USUBJID"], "actual-arm-differs", why))
+    unplanned = (s["actual"] == "") & s["USUBJID"].isin(list(received))
+    s["actual_unplanned"] = text(s["USUBJID"].map({u: "; ".join(sorted(g)) for u, g in received.items()})).where(
+        unplanned, ""
+    )
+    why = "treated with a trial product outside every planned arm"
+    issues.append(issues_of(s.index[unplanned], s.loc[unplanned, "USUBJID"], "actual-arm-differs", why))
     sources = {"treatment": s["treated"], "randomisation": s["randomisation_date"], "consent": s["consent_date"]}
     s["rfstdtc"] = ""
     for name in inputs.trial.reference_dates.rfstdtc:
@@ -132,9 +147,12 @@ def _treatments(s: pd.DataFrame, inputs: Inputs, issues: list[pd.DataFrame]) -> 
     s["arm_text"], s["actual_text"] = s["arm"].map(labels).fillna(""), s["actual"].map(labels).fillna("")
     failed = (s["arm"] == "") & (s["screen_failure_reason"] != "")
     s["armnrs"] = np.select(
-        [failed, s["arm"] == "", s["actual"] == ""], ["SCREEN FAILURE", "NOT ASSIGNED", "ASSIGNED, NOT TREATED"], ""
+        [unplanned, failed, s["arm"] == "", s["actual"] == ""],
+        ["UNPLANNED TREATMENT", "SCREEN FAILURE", "NOT ASSIGNED", "ASSIGNED, NOT TREATED"],
+        "",
     )
-    return joined(parents)
+    by = s[s["by_row"] >= 0].groupby("by_resource")
+    return joined([parents_of(g.index, "RFSTDTC", str(resource), g["by_row"].to_numpy()) for resource, g in by])
 
 
 def _events(inputs: Inputs, dataset: str, groups: list[Any] | None = None) -> pd.DataFrame:
@@ -146,14 +164,19 @@ def _events(inputs: Inputs, dataset: str, groups: list[Any] | None = None) -> pd
             wanted |= (frame["cat"] == g.category) & (frame["decod"].isin(g.substances) if g.substances else True)
         frame = frame[wanted]
     events = frame[["USUBJID", "dtc", "end_dtc", "open"]].copy()
-    events["product"] = frame["product"] if "product" in frame else ""
+    events["product"] = frame.get("product", "")
     events["record"] = frame.index
     return events
 
 
 def _ends(s: pd.DataFrame) -> None:
-    """Add rfendtc (last known contact, never after death) and rfpendtc (death or withdrawal of consent)."""
-    seen = day_texts(s["last_seen"])
+    """Add rfendtc (last known contact, never after death) and rfpendtc (death or withdrawal of consent).
+
+    Consent, screening and randomisation of the log are contacts too: without any data RFENDTC is not before RFSTDTC.
+    """
+    log = pd.concat([day_number(s[c]) for c in ("consent_date", "screening_date", "randomisation_date")], axis=1)
+    log = log.where(log.le(s["cut"], axis=0))
+    seen = day_texts(pd.concat([s["last_seen"], log], axis=1).max(axis=1))
     died = s["dthdtc"].str.slice(0, 10)
     full = died.str.len() == 10
     last = seen.where(~full | (seen <= died), died)
@@ -163,8 +186,10 @@ def _ends(s: pd.DataFrame) -> None:
     s["rfpendtc"] = s["dthdtc"].where(s["dthdtc"] != "", withdrew)
 
 
-def _log(name: str, label: str, column: str, core: str, fhir: str = "", **more: Any) -> Variable:
-    return Variable(name, label, "Char", path(column, LOG + (fhir or column)), COLLECTED, core, "Record Qualifier", **more)  # type: ignore[arg-type]
+def _log(name: str, label: str, column: str, core: Any, fhir: str = "", **more: Any) -> Variable:
+    return Variable(
+        name, label, "Char", path(column, LOG + (fhir or column)), COLLECTED, core, "Record Qualifier", **more
+    )
 
 
 def reference_start(rfstdtc: pd.Series[Any]) -> pd.Series[Any]:
@@ -201,13 +226,19 @@ def actual_arm(actual: pd.Series[Any]) -> pd.Series[Any]:
 
 
 def arm_null_reason(armnrs: pd.Series[Any]) -> pd.Series[Any]:
-    """SCREEN FAILURE where the log gives a reason for it, NOT ASSIGNED where the subject was not randomised, ASSIGNED, \
-NOT TREATED where no treatment of the arm was given."""
+    """UNPLANNED TREATMENT where a trial product was given outside every planned arm, SCREEN FAILURE where the log \
+gives a reason for it, NOT ASSIGNED where the subject was not randomised, ASSIGNED, NOT TREATED where no treatment of \
+the arm was given."""
     return armnrs
 
 
-def _derived(name: str, label: str, function: Any, column: str, core: str = "Exp", **more: Any) -> Variable:
-    return Variable(name, label, "Char", call(function, column), DERIVED, core, "Record Qualifier", **more)  # type: ignore[arg-type]
+def unplanned_arm(unplanned: pd.Series[Any]) -> pd.Series[Any]:
+    """Trial products given to a subject outside every planned arm; empty otherwise."""
+    return unplanned
+
+
+def _derived(name: str, label: str, function: Any, column: str, core: Any = "Exp", **more: Any) -> Variable:
+    return Variable(name, label, "Char", call(function, column), DERIVED, core, "Record Qualifier", **more)
 
 
 DATASET = Dataset(
@@ -222,7 +253,13 @@ DATASET = Dataset(
     variables=(
         *identifiers(DOMAIN, sequence=False),
         Variable(
-            "SUBJID", "Subject Identifier for the Study", "Char", path("subjid", LOG + "subjid"), ASSIGNED, "Req", "Topic"
+            "SUBJID",
+            "Subject Identifier for the Study",
+            "Char",
+            path("subjid", LOG + "subjid"),
+            ASSIGNED,
+            "Req",
+            "Topic",
         ),
         _derived("RFSTDTC", "Subject Reference Start Date/Time", reference_start, "rfstdtc"),
         _derived("RFENDTC", "Subject Reference End Date/Time", reference_end, "rfendtc"),
@@ -260,7 +297,14 @@ DATASET = Dataset(
             "Record Qualifier",
         ),
         Variable(
-            "AGEU", "Age Units", "Char", setting("defaults.age_unit"), ASSIGNED, "Exp", "Variable Qualifier", codelist="C66781"
+            "AGEU",
+            "Age Units",
+            "Char",
+            path("ageu", "trial definition"),
+            ASSIGNED,
+            "Exp",
+            "Variable Qualifier",
+            codelist="C66781",
         ),
         Variable(
             "SEX", "Sex", "Char", path("sex", "Patient.gender"), COLLECTED, "Req", "Record Qualifier", codelist="C66731"
@@ -288,7 +332,13 @@ DATASET = Dataset(
         ),
         _log("ARMCD", "Planned Arm Code", "arm", "Exp", codelist="ARMCD"),
         Variable(
-            "ARM", "Description of Planned Arm", "Char", path("arm_text", LOG + "arm"), ASSIGNED, "Exp", "Synonym Qualifier"
+            "ARM",
+            "Description of Planned Arm",
+            "Char",
+            path("arm_text", LOG + "arm"),
+            ASSIGNED,
+            "Exp",
+            "Synonym Qualifier",
         ),
         _derived("ACTARMCD", "Actual Arm Code", actual_arm, "actual", codelist="ARMCD"),
         Variable(
@@ -301,15 +351,31 @@ DATASET = Dataset(
             "Synonym Qualifier",
         ),
         _derived("ARMNRS", "Reason Arm and/or Actual Arm is Null", arm_null_reason, "armnrs", codelist="C142179"),
-        Variable("ACTARMUD", "Description of Unplanned Actual Arm", "Char", const(""), ASSIGNED, "Exp", "Record Qualifier"),
-        Variable("COUNTRY", "Country", "Char", setting("defaults.country"), PROTOCOL, "Req", "Record Qualifier", dictionary="ISO 3166"),
-        _log("DMDTC", "Date/Time of Collection", "screening_date", "Perm"),
-        Variable("DMDY", "Study Day of Collection", "Num", call(study_day, "DMDTC", "RFSTDTC"), DERIVED, "Perm", "Timing"),
+        _derived("ACTARMUD", "Description of Unplanned Actual Arm", unplanned_arm, "actual_unplanned"),
         Variable(
-            "RACE1", "Race 1", "Char", path("race1", "Patient.extension(us-core-race)"), COLLECTED, supplemental=True
+            "COUNTRY",
+            "Country",
+            "Char",
+            setting("defaults.country"),
+            PROTOCOL,
+            "Req",
+            "Record Qualifier",
+            dictionary="ISO 3166",
         ),
+        _log("DMDTC", "Date/Time of Collection", "screening_date", "Perm"),
         Variable(
-            "RACE2", "Race 2", "Char", path("race2", "Patient.extension(us-core-race)"), COLLECTED, supplemental=True
+            "DMDY", "Study Day of Collection", "Num", call(study_day, "DMDTC", "RFSTDTC"), DERIVED, "Perm", "Timing"
+        ),
+        *(
+            Variable(
+                f"RACE{n}",
+                f"Race {n}",
+                "Char",
+                path(f"race{n}", "Patient.extension(us-core-race)"),
+                COLLECTED,
+                supplemental=True,
+            )
+            for n in range(1, MOST_RACES + 1)
         ),
     ),
 )

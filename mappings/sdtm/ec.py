@@ -1,10 +1,13 @@
-"""EC, Exposure as Collected: administrations of the trial's products, given or not (protocol §1; sdtm-conventions EX/EC)."""
+"""EC, Exposure as Collected: administrations of the trial's products, given or not (protocol §1, sdtm-conventions)."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pandas as pd
 
 from adapter.derive.coding import coded, resolved_units
+from adapter.derive.strings import first_place
 from adapter.spec import (
     ASSIGNED,
     COLLECTED,
@@ -18,49 +21,57 @@ from adapter.spec import (
     joined,
     path,
 )
-from mappings.parts import identifiers, reasons, study_day_of, text
+from mappings.parts import identifiers, not_given, reasons, study_day_of, text, without_dose
 
 DOMAIN = "EC"
-GIVEN = ("completed", "in-progress", "stopped", "on-hold")
 
 
-def product_of(frame: pd.DataFrame, products: tuple[object, ...]) -> pd.Series[str]:
-    """Return the id of the trial product each administration names by code or text (products.csv), else empty."""
-    by_code = {f"{p.system}|{p.code}": p.id for p in products if p.code}  # type: ignore[attr-defined]
-    by_text = {t.casefold(): p.id for p in products for t in p.text}  # type: ignore[attr-defined]
+def product_of(frame: pd.DataFrame, products: tuple[Any, ...], drugs: Any) -> pd.Series[str]:
+    """Return the id of the trial product each administration names by code or text (products.csv), else empty.
+
+    drugs: the drug table. A coding of another drug outranks the text, and of two names in a text the first one counts:
+    "dexamethasone before UC-MSC" is dexamethasone.
+    """
+    by_code = {(p.system, p.code): p.id for p in products if p.code}
     pairs = pd.DataFrame({"code": text(frame["code"]), "text": text(frame["code_text"])})
     found = {}
     for one in pairs.drop_duplicates().itertuples(index=False):
-        hits = [by_code[c] for c in one.code.split("\n") if c in by_code]
-        named = [by_text[t] for t in sorted(by_text, key=len, reverse=True) if t in one.text.casefold()]
-        found[one.code, one.text] = (hits or named or [""])[0]
+        codings = [tuple(c.rsplit("|", 1)) for c in one.code.split("\n") if c]
+        hits = [by_code[c] for c in codings if c in by_code]
+        if not hits and drugs.find(codings) is None:
+            hits = _named(one.text, products, drugs)
+        found[one.code, one.text] = (hits or [""])[0]
     return pd.Series([found[k] for k in zip(pairs["code"], pairs["text"], strict=True)], index=frame.index, dtype="str")
+
+
+def _named(name: str, products: tuple[Any, ...], drugs: Any) -> list[str]:
+    """Return the ids of the products in a text, in the order they stand there; none where a drug stands before them."""
+    places = sorted((place, p.id) for p in products if (place := first_place(p.text, name)) >= 0)
+    if not places:
+        return []
+    drug = drugs.match_text(name)
+    other = first_place(drug["match"].split("|"), name) if drug is not None else -1
+    return [] if 0 <= other < places[0][0] else [product for _, product in places]
 
 
 def administrations(inputs: Inputs) -> Records:
     """Return one record per MedicationAdministration of a trial product; a dose not given is kept with ECOCCUR N.
 
     Stopped, in-progress and on-hold with a dose, a rate or an elapsed period are what was given; stopped without any of
-    them is recorded as not given and reported (fhir-input point 1).
+    them, or with a dose of 0, is recorded as not given and reported (fhir-input point 1).
     """
     a = inputs.frame("MedicationAdministration")
-    a["product"] = product_of(a, inputs.trial.products)
+    a["product"] = product_of(a, inputs.trial.products, inputs.knowledge.codes["drugs"])
     a = a[a["product"] != ""].copy()
-    elapsed = a["dose"].notna() | a["rate"].notna() | a["end_dtc"].notna()
-    partly = a["status"].isin(["stopped", "on-hold"])
-    waiting = (a["status"] == "on-hold") & ~elapsed
+    why = not_given(a)
+    waiting = why == "status-planned"
     dropped = reasons(a.loc[waiting, "row"], "status-planned")
-    a = a[~waiting]
-    elapsed, partly = elapsed[~waiting], partly[~waiting]
-    a["occur"] = "Y"
-    a.loc[(a["status"] == "not-done") | (partly & ~elapsed), "occur"] = "N"
-    given = a["occur"] == "Y"
+    a, why = a[~waiting].copy(), why[~waiting]
+    given = why == ""
+    a["occur"] = given.map({True: "Y", False: "N"}).astype("str")
     products = inputs.trial.by_key("products")
     dosing = inputs.trial.dosing
-    unit = resolved_units(
-        inputs.knowledge.units, a["dose_unit"], pd.Series(None, index=a.index), a["dose_unit_text"]
-    )
-    a["dose_ucum"] = unit["ucum"]
+    unit = resolved_units(inputs.knowledge.units, a["dose_unit"], pd.Series(None, index=a.index), a["dose_unit_text"])
     doses = [
         _collected(dose, ucum, dosing[p], inputs.knowledge.units) if p in dosing else (dose, "")
         for dose, ucum, p in zip(text(a["dose"]), unit["ucum"], a["product"], strict=True)
@@ -75,26 +86,30 @@ def administrations(inputs: Inputs) -> Records:
     a["ecroute"] = route.where(route != "", a["product"].map({k: p.route for k, p in products.items()}).astype("str"))
     a["reason"] = text(a["status_reason"]).where(~given, "")
     issues = [
-        issues_of(a.index[partly & ~elapsed], a.loc[partly & ~elapsed, "USUBJID"], "stopped-without-dose", MESSAGE),
+        without_dose(a, why, MESSAGE, known=True),
         issues_of(a.index[bad], a.loc[bad, "USUBJID"], "dose-unit-unknown", "the dose was left empty"),
     ]
     return Records(a, dropped={"MedicationAdministration": dropped}, issues=joined(issues))
 
 
-MESSAGE = "stopped, with neither dose, rate nor period; recorded as not given"
+MESSAGE = "neither dose, rate nor period shows that any was given; recorded as not given"
 
 
-def _collected(dose: str, ucum: str, dosing: object, units: object) -> tuple[str, str]:
-    """Return the dose and its ECDOSU: per kg as it is, a total in the unit the trial declares; unit empty if unknown."""
-    if not dose:
-        return "", ""
-    for target in (dosing.unit, dosing.total_unit):  # type: ignore[attr-defined]
-        wanted = units.resolve(None, None, target)  # type: ignore[attr-defined]
-        if wanted is None:
-            continue
-        converted, why = units.standard_result(dose, ucum or None, wanted.ucum, "6")  # type: ignore[attr-defined]
-        if converted is not None and why is None and ucum:
-            return converted, target
+def _collected(dose: str, ucum: str, dosing: Any, units: Any) -> tuple[str, str]:
+    """Return the dose and its ECDOSU: per kg as it is, a total in the unit the trial declares; no unit if unknown."""
+    if not dose or not ucum:
+        return dose, ""
+    per_kg = units.resolve(None, None, dosing.unit)
+    total = units.resolve(None, None, dosing.total_unit)
+    if total is None and per_kg is not None:
+        # CDISC names a total ("10^6 Therapeutic Cells") as no hospital does: it is the unit per kg without its kg
+        bare = units.unit(per_kg.ucum.removesuffix("/kg"))
+        total = bare if bare is not None and bare.ct == dosing.total_unit else None
+    for target, submitted in ((per_kg, dosing.unit), (total, dosing.total_unit)):
+        if target is not None:
+            converted, why = units.standard_result(dose, ucum, target.ucum, "6")
+            if converted is not None and why is None:
+                return converted, submitted
     return dose, ""
 
 
@@ -119,7 +134,9 @@ DATASET = Dataset(
             "Topic",
             comment="Name of the trial product (products.csv), recognised by its code or text.",
         ),
-        Variable("ECMOOD", "Mood", "Char", const("PERFORMED"), ASSIGNED, "Perm", "Record Qualifier", codelist="C125923"),
+        Variable(
+            "ECMOOD", "Mood", "Char", const("PERFORMED"), ASSIGNED, "Perm", "Record Qualifier", codelist="C125923"
+        ),
         Variable(
             "ECPRESP", "Pre-Specified", "Char", const("Y"), ASSIGNED, "Perm", "Variable Qualifier", codelist="C66742"
         ),
@@ -132,7 +149,7 @@ DATASET = Dataset(
             "Perm",
             "Record Qualifier",
             codelist="C66742",
-            comment="N where the status is not-done, or stopped with neither dose, rate nor period.",
+            comment="N where it is not-done, where it is stopped with neither dose, rate nor period, or the dose is 0.",
         ),
         Variable(
             "ECREASOC",

@@ -6,6 +6,7 @@ import pandas as pd
 
 from adapter.derive.coding import coded, resolved_units
 from adapter.derive.exposure import given_dose, weight_before
+from adapter.derive.results import number_of
 from adapter.spec import (
     ASSIGNED,
     COLLECTED,
@@ -20,7 +21,7 @@ from adapter.spec import (
     parents_of,
     path,
 )
-from mappings.parts import identifiers, study_day_of, text
+from mappings.parts import identifiers, open_end, study_day_of, text
 
 DOMAIN = "EX"
 
@@ -30,7 +31,7 @@ def exposures(inputs: Inputs) -> Records:
     e = inputs.records["EC"].frame
     e = e[e["occur"] == "Y"].copy()
     weights = body_weights(inputs)
-    at = weight_before(e["USUBJID"], e["day"], weights["USUBJID"], weights["day"], weights["kg"])
+    at = weight_before(e["USUBJID"], clock(e, DAY_ENDS), weights["USUBJID"], clock(weights, DAY_BEGINS), weights["kg"])
     known = at[at >= 0]
     e["weight"] = ""
     e.loc[known.index, "weight"] = weights["kg"].to_numpy(dtype=object)[known.to_numpy()]
@@ -45,12 +46,27 @@ def exposures(inputs: Inputs) -> Records:
     parents = parents_of(known.index, "EXDOSE", "Observation", rows)[used.to_numpy(dtype=bool)] if len(known) else None
     why = "a total dose cannot be given per kg: no body weight on or before the day"
     issues = issues_of(e.index[missing], e.loc[missing, "USUBJID"], "dose-weight-missing", why)
+    end = text(e["end_dtc"])
+    # a dose given at one moment ends when it begins (SDTMIG 3.4 section 6.1.3); an open Period has no end to give
+    e["end_dtc"] = end.where((end != "") | open_end(e), text(e["dtc"]))
     e["notes"] = None  # reported once, with EC
     return Records(e, parents, issues=joined([issues]))
 
 
+DAY_BEGINS, DAY_ENDS = 0, 86_400_000_000 - 1
+
+
+def clock(events: pd.DataFrame, untimed: int) -> pd.Series[float]:
+    """Return the site's clock in microseconds since 1970; what has no time stands at `untimed` of its day.
+
+    A weight without a time counts as taken before an infusion of that day (like A-26), a timed one where it was.
+    """
+    micros, day = events["micros"].astype("Float64"), events["day"].astype("Float64")
+    return micros.fillna(day * 86_400_000_000 + untimed).astype("float64")
+
+
 def body_weights(inputs: Inputs) -> pd.DataFrame:
-    """Return the subjects' body weights: USUBJID, day, kg (exact text), row; in a content order."""
+    """Return the subjects' body weights: USUBJID, day, micros, kg (exact text, above 0), row; in a content order."""
     o = inputs.frame("Observation")
     meaning = coded(inputs.knowledge.codes["observations"], o["code"], o["code_text"])
     o = o[(meaning["testcd"] == "WEIGHT") & (meaning["domain"] == "VS") & (o["kind"] == "quantity")]
@@ -59,9 +75,8 @@ def body_weights(inputs: Inputs) -> pd.DataFrame:
     kg, _ = units.standard_results(
         text(o["value"]), ucum.where(ucum != "", None), pd.Series("kg", index=o.index), pd.Series("2", index=o.index)
     )
-    found = o[["USUBJID", "day", "row", "dtc"]].assign(kg=pd.Series(kg, index=o.index, dtype="object"))
-    decimal = found["kg"].astype("str").fillna("").str.replace(".", "", n=1, regex=False).str.isdecimal()
-    found = found[decimal.astype(bool)]
+    found = o[["USUBJID", "day", "micros", "row", "dtc"]].assign(kg=pd.Series(kg, index=o.index, dtype="object"))
+    found = found[(number_of(found["kg"]) > 0).to_numpy()]
     return found.sort_values(["USUBJID", "dtc", "kg", "row"], kind="stable").reset_index(drop=True)
 
 
@@ -156,10 +171,11 @@ DATASET = Dataset(
             "EXENDTC",
             "End Date/Time of Treatment",
             "Char",
-            path("end_dtc", "MedicationAdministration.effectivePeriod.end"),
+            path("end_dtc", "MedicationAdministration.effective[x]"),
             COLLECTED,
             "Exp",
             "Timing",
+            comment="A dose recorded at one moment ends at that moment.",
         ),
         study_day_of("EXSTDY", "Study Day of Start of Treatment", "EXSTDTC"),
         study_day_of("EXENDY", "Study Day of End of Treatment", "EXENDTC"),

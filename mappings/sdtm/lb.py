@@ -33,7 +33,7 @@ from adapter.spec import (
     ref,
     setting,
 )
-from mappings.parts import identifiers, reasons, study_day_of, text
+from mappings.parts import identifiers, study_day_of, text
 
 DOMAIN = "LB"
 
@@ -45,37 +45,61 @@ def laboratory_results(inputs: Inputs) -> Records:
     converted becomes no record; each such row has its reason.
     """
     o = inputs.frame("Observation")
-    o["specimen_key"] = _numbers(inputs.facts["Observation"].keyed.column("specimen")) if len(o) else -1
-    dropped: list[pd.Series[str]] = []
-
-    def drop(where: pd.Series[bool], why: str) -> None:
-        nonlocal o
-        dropped.append(reasons(o.loc[where, "row"], why))
-        o = o[~where]
-
-    drop(o["focus"].fillna(False).astype(bool), "about-somebody-else")
-    table = inputs.knowledge.codes["observations"]
-    meaning = coded(table, o["code"], o["code_text"])
-    o = o.join(meaning.add_prefix("to_"))
-    empty = o["kind"].isna() & o["absent"].isna()
-    drop(empty & o["members"].fillna(False).astype(bool), "panel-without-value")
-    unknown = ~o["to_known"].astype(bool)
+    meaning = coded(inputs.knowledge.codes["observations"], o["code"], o["code_text"], only=MEANING)
+    silent = o["kind"].isna() & o["absent"].isna()
+    here = meaning["domain"] == DOMAIN
+    known = meaning["known"].astype(bool)
+    # the first reason that holds; a result of another domain that is built has none: that domain answers for it
+    why = np.select(
+        [
+            o["focus"].fillna(False).astype(bool),
+            silent & o["members"].fillna(False).astype(bool),
+            ~known,
+            ~here & ~meaning["domain"].isin(inputs.built),
+            here & silent,
+            here & (o["kind"] == "other").fillna(False),
+        ],
+        [
+            "about-somebody-else",
+            "panel-without-value",
+            "unmapped-code",
+            "domain-not-built",
+            "no-result",
+            "value-type-not-read",
+        ],
+        "",
+    )
+    unknown = why == "unmapped-code"
     missing = unmapped("Observation", o.loc[unknown, "code"], o.loc[unknown, "code_text"], used=False)
-    drop(unknown, "unmapped-code")
-    elsewhere = o["to_domain"] != DOMAIN
-    drop(elsewhere & ~o["to_domain"].isin(inputs.built), "domain-not-built")
-    o = o[o["to_domain"] == DOMAIN]
-    drop(o["kind"].isna() & o["absent"].isna(), "no-result")
-    drop(o["kind"] == "other", "value-type-not-read")
+    lost = pd.Series(why, index=o["row"], dtype="str")
+    specimen = _numbers(inputs.facts["Observation"].keyed.column("specimen"))
+    kept = here & (why == "")
+    o = o[kept].assign(specimen_key=specimen[kept.to_numpy()]).join(meaning[kept].add_prefix("to_"))
     o = _standardised(o, inputs)
-    for why in ("unit-unknown", "unit-missing", "unit-not-convertible", "decimals-not-declared"):
-        drop(o["why"] == why, why)
-    o["derived"] = ""
+    lost.loc[o["row"]] = o["why"].to_numpy()
+    o = o[o["why"] == ""].assign(derived="")
     made, parents = _derived_counts(o, inputs)
     frame = pd.concat([o, made], ignore_index=True) if len(made) else o.reset_index(drop=True)
     if parents is not None:
         parents["record"] += len(o)
-    return Records(frame, parents, {"Observation": pd.concat(dropped)}, unmapped=missing if len(missing) else None)
+    return Records(frame, parents, {"Observation": lost[lost != ""]}, unmapped=missing if len(missing) else None)
+
+
+MEANING = (
+    "domain",
+    "testcd",
+    "test",
+    "cat",
+    "specimen",
+    "method",
+    "standard_unit",
+    "standard_ucum",
+    "decimals",
+    "molar_mass",
+    "charge",
+    "result_type",
+    "loinc",
+)
 
 
 def _numbers(column: object) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

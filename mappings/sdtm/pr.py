@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from typing import Any
 
 from adapter.derive.coding import coded, unmapped
+from adapter.derive.strings import first_place
 from adapter.spec import COLLECTED, Dataset, Inputs, Records, Variable, joined, path
-from mappings.parts import identifiers, reasons, study_day_of
+from mappings.parts import identifiers, not_given, ongoing, reasons, study_day_of, text, without_dose
 
 DOMAIN = "PR"
+ALLOGENEIC, AUTOLOGOUS_TERM = "ALLOGENEIC STEM CELL TRANSPLANT", "AUTOLOGOUS STEM CELL TRANSPLANT"
+AUTOLOGOUS = ("autologous", "auto-HSCT", "自体")
 
 
 def procedures(inputs: Inputs) -> Records:
@@ -17,16 +20,21 @@ def procedures(inputs: Inputs) -> Records:
     meaning = coded(inputs.knowledge.codes["procedures"], p["code"], p["code_text"], names=True)
     p["decod"], p["cat"], p["known"] = meaning["decod"], meaning["cat"], meaning["known"].astype(bool)
     p = p[(meaning["domain"] == DOMAIN) | ~p["known"]].copy()
-    not_done = p["status"] == "not-done"
-    waiting = p["status"].isin(["on-hold", "stopped"]) & p["end_dtc"].isna()
-    dropped = [reasons(p.loc[not_done, "row"], "not-done"), reasons(p.loc[waiting, "row"], "status-planned")]
-    p = p[~not_done & ~waiting]
+    why = not_given(p)
+    lost = why != ""
+    dropped = reasons(p.loc[lost, "row"], why[lost])
+    issues = without_dose(p, why, "neither amount nor period shows that it was done; no record", known=False)
+    p = p[~lost].copy()
+    # one code stands for both kinds of transplant; only the allogeneic one is this trial's graft (fhir-input)
+    own = (p["decod"] == ALLOGENEIC) & text(p["code_text"]).map(lambda t: first_place(AUTOLOGOUS, t) >= 0).astype(bool)
+    p.loc[own, ["decod", "cat"]] = [AUTOLOGOUS_TERM, ""]
+    p[["enrtpt", "entpt"]] = ongoing(p, inputs.subjects["cut_date"])
     missing = unmapped("Procedure", p.loc[~p["known"], "code"], p.loc[~p["known"], "code_text"], used=True)
-    return Records(p, dropped={"Procedure": pd.concat(dropped)}, unmapped=joined([missing]))
+    return Records(p, dropped={"Procedure": dropped}, issues=joined([issues]), unmapped=joined([missing]))
 
 
-def _char(name: str, label: str, column: str, core: str, role: str, fhir: str, codelist: str | None = None) -> Variable:
-    return Variable(name, label, "Char", path(column, fhir), COLLECTED, core, role, codelist=codelist)  # type: ignore[arg-type]
+def _char(name: str, label: str, column: str, core: Any, role: str, fhir: str, codelist: str | None = None) -> Variable:
+    return Variable(name, label, "Char", path(column, fhir), COLLECTED, core, role, codelist=codelist)
 
 
 DATASET = Dataset(
@@ -40,12 +48,24 @@ DATASET = Dataset(
     variables=(
         *identifiers(DOMAIN),
         _char("PRTRT", "Reported Name of Procedure", "code_text", "Req", "Topic", "Procedure.code"),
-        _char("PRDECOD", "Standardized Procedure Name", "decod", "Perm", "Synonym Qualifier", "Procedure.code", "C101858"),
+        _char(
+            "PRDECOD", "Standardized Procedure Name", "decod", "Perm", "Synonym Qualifier", "Procedure.code", "C101858"
+        ),
         _char("PRCAT", "Category", "cat", "Perm", "Grouping Qualifier", "Procedure.code"),
         _char("PRINDC", "Indication", "indication", "Perm", "Record Qualifier", "Procedure.reasonCode"),
         _char("PRSTDTC", "Start Date/Time of Procedure", "dtc", "Exp", "Timing", "Procedure.performed[x]"),
         _char("PRENDTC", "End Date/Time of Procedure", "end_dtc", "Perm", "Timing", "Procedure.performedPeriod.end"),
         study_day_of("PRSTDY", "Study Day of Start of Procedure", "PRSTDTC"),
         study_day_of("PRENDY", "Study Day of End of Procedure", "PRENDTC"),
+        _char(
+            "PRENRTPT",
+            "End Relative to Reference Time Point",
+            "enrtpt",
+            "Perm",
+            "Timing",
+            "Procedure.performedPeriod.end",
+            "C66728",
+        ),
+        _char("PRENTPT", "End Reference Time Point", "entpt", "Perm", "Timing", "data cut"),
     ),
 )

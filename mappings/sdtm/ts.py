@@ -6,9 +6,13 @@ from typing import Any
 
 import pandas as pd
 
+from adapter.derive.strings import byte_pieces
 from adapter.spec import ASSIGNED, PROTOCOL, Dataset, Records, ValueLevel, Variable, const, path, setting
 
 DOMAIN = "TS"
+MOST_BYTES = 200
+PIECES = 5
+"""A value over 200 bytes goes on in TSVAL1 ... TSVAL5, cut by bytes, never inside a character (SDTMIG 3.4 §7.4.2)."""
 
 
 def trial_summary(trial: Any, run: dict[str, str]) -> Records:
@@ -24,6 +28,8 @@ def trial_summary(trial: Any, run: dict[str, str]) -> Records:
         if p.TSVAL == "@run.ongoing":
             code = {"Y": "C49488", "N": "C49487"}.get(value, "")
         version = trial.fill(p.TSVCDVER, run) if code or p.TSVCDREF else ""
+        value, *more = byte_pieces(value, MOST_BYTES)
+        more = [*more[: PIECES - 1], "".join(more[PIECES - 1 :])]  # what fits nowhere is refused by the XPT writer
         rows.append(
             {
                 "tsseq": float(p.TSSEQ),
@@ -36,12 +42,15 @@ def trial_summary(trial: Any, run: dict[str, str]) -> Records:
                 "tsvcdref": p.TSVCDREF if code else "",
                 "tsvcdver": version if code else "",
             }
+            | {f"tsval{n}": piece for n, piece in enumerate(more, 1)}
         )
     return Records(pd.DataFrame(rows).sort_values(["tsparmcd", "tsseq"], ignore_index=True))
 
 
-def _char(name: str, label: str, column: str, core: str, role: str, codelist: str | None = None) -> Variable:
-    return Variable(name, label, "Char", path(column, "trial definition: ts.csv"), PROTOCOL, core, role, codelist=codelist)  # type: ignore[arg-type]
+def _char(name: str, label: str, column: str, core: Any, role: str, codelist: str | None = None) -> Variable:
+    return Variable(
+        name, label, "Char", path(column, "trial definition: ts.csv"), PROTOCOL, core, role, codelist=codelist
+    )
 
 
 DATASET = Dataset(
@@ -56,11 +65,17 @@ DATASET = Dataset(
     variables=(
         Variable("STUDYID", "Study Identifier", "Char", setting("study.id"), PROTOCOL, "Req", "Identifier"),
         Variable("DOMAIN", "Domain Abbreviation", "Char", const(DOMAIN), ASSIGNED, "Req", "Identifier"),
-        Variable("TSSEQ", "Sequence Number", "Num", path("tsseq", "trial definition: ts.csv"), ASSIGNED, "Req", "Identifier"),
+        Variable(
+            "TSSEQ", "Sequence Number", "Num", path("tsseq", "trial definition: ts.csv"), ASSIGNED, "Req", "Identifier"
+        ),
         _char("TSGRPID", "Group ID", "tsgrpid", "Perm", "Identifier"),
         _char("TSPARMCD", "Trial Summary Parameter Short Name", "tsparmcd", "Req", "Topic", "C66738"),
         _char("TSPARM", "Trial Summary Parameter", "tsparm", "Req", "Synonym Qualifier", "C67152"),
         _char("TSVAL", "Parameter Value", "tsval", "Exp", "Result Qualifier"),
+        *(
+            _char(f"TSVAL{n}", f"Parameter Value {n}", f"tsval{n}", "Perm", "Result Qualifier")
+            for n in range(1, PIECES + 1)
+        ),
         _char("TSVALNF", "Parameter Value Null Flavor", "tsvalnf", "Perm", "Result Qualifier"),
         _char("TSVALCD", "Parameter Value Code", "tsvalcd", "Exp", "Result Qualifier"),
         _char("TSVCDREF", "Name of the Reference Terminology", "tsvcdref", "Exp", "Result Qualifier", "C66788"),
