@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -18,6 +20,21 @@ def fsync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def locked(handle: int, kind: int) -> bool:
+    """Lock an open file or folder (LOCK_EX or LOCK_SH) without waiting; False where somebody else holds it.
+
+    A file system that cannot lock counts as locked: a build there must not fail for it.
+    """
+    try:
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as e:
+        if e.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.EBADF):
+            raise
+    return True
 
 
 @contextmanager

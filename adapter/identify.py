@@ -55,7 +55,7 @@ DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
     "Medication": msgspec.json.Decoder(Medication),
     "BiologicallyDerivedProduct": msgspec.json.Decoder(BiologicallyDerivedProduct),
 }
-LOOK_UPS = ("Medication", "BiologicallyDerivedProduct")
+LOOK_UPS = ("Medication", "BiologicallyDerivedProduct", "ResearchStudy")
 _REFERENCE = msgspec.json.Decoder(Reference)
 PREFIX = b'{"resourceType":"'
 

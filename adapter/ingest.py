@@ -1,23 +1,16 @@
 """The driver's first half: input files -> identities -> subjects -> a store with a new commit.
 
-A store remembers what was read, so a later build reads only what is new, and what is no longer right:
-
-- a file that held data back is read again when somebody (or a record linked to somebody) has become a subject since;
-- a file is read again when somebody in it is no subject any more;
-- a file with MedicationAdministrations is read again when Medications or products came in or changed since.
-
-A file that held data back and is not among the inputs when somebody became a subject is an InputError: whether it has
-data of the new subject cannot be known, because nothing of non-subjects is kept. For the two other cases the store does
-without the file: rows of people who are no subjects are counted as such; a Medication that came after its
-administration was rejected (no-code) stays a reject until the file is given again.
+What is read again, and why, stands in adapter.store.stale.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,6 +20,7 @@ import pyarrow.compute as pc
 from adapter.enrolment import Enrolled
 from adapter.errors import EnrolmentError, InputError
 from adapter.executors import TaskRunner
+from adapter.files import locked
 from adapter.identify import (
     Identities,
     Subject,
@@ -36,11 +30,13 @@ from adapter.identify import (
     resolve_subjects,
 )
 from adapter.intake.intake import bucket_of
+from adapter.links import place_links, sweep_links
 from adapter.site import Keyer
 from adapter.sources.files import InputFile, byte_ranges
 from adapter.store.compact import compact_task, compact_tasks
-from adapter.store.people import look_ups_fingerprint, people, recall, remember
+from adapter.store.people import recall, remember
 from adapter.store.segments import Segment, Spill, read_buckets
+from adapter.store.stale import Now, to_read
 from adapter.store.store import DEFAULT_BUCKETS, MOST_BUCKETS, InputEntry, State, Store
 from adapter.tasks import (
     Context,
@@ -62,8 +58,6 @@ from adapter.trial import Trial
 BUCKET_BYTES = 20 << 20
 BUCKETS_A_SEGMENT = 32
 Progress = Callable[[str, int, int], None]
-LOOK_UP_USERS = ("MedicationAdministration",)
-"""Resource types whose rows hold what a look-up said when they were read."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -85,7 +79,7 @@ def buckets_for(size: int) -> int:
 def who_is_who(
     log: list[Enrolled] | None, known: Identities, keyer: Keyer, trial: Trial, log_name: str
 ) -> list[Subject]:
-    """Return the subjects of log and ResearchSubject. Raises EnrolmentError where there is neither, or they disagree."""
+    """Return the subjects of log and ResearchSubject. Raises EnrolmentError for neither, and where they disagree."""
     study, arms, names = trial.study.id, trial.arm_spellings(), trial.study.identifiers
     if log is None:
         log = from_research_subjects(known, study, trial.defaults.site, arms, names)
@@ -102,22 +96,6 @@ def who_is_who(
     return subjects
 
 
-@dataclass(frozen=True, slots=True)
-class Now:
-    """What the rows of this build stand on: the subjects, their keyed patient ids, fingerprints of both kinds of facts."""
-
-    subjects: list[Subject]
-    known: Identities
-    identities: str
-    keys: frozenset[str]
-    look_ups: str
-
-    @classmethod
-    def of(cls, subjects: list[Subject], known: Identities) -> Now:
-        fingerprint, keys = people(subjects)
-        return cls(subjects, known, fingerprint, keys, look_ups_fingerprint(known.look_ups))
-
-
 class Ingest:
     """One intake run. `run` reads what is new or no longer right (see the module), and commits it."""
 
@@ -132,13 +110,15 @@ class Ingest:
         self.progress = progress
 
     def run(self, files: Sequence[InputFile], log: list[Enrolled] | None, log_name: str, range_bytes: int) -> Ingested:
-        """Raises EnrolmentError (who_is_who), InputError (see the module; a file that changes meanwhile), StoreError."""
-        with self.store.writing() as state:
+        """Bring the store up to date with `files` and `log`.
+
+        Raises EnrolmentError (who_is_who), InputError (to_read; a file that changes meanwhile), StoreError.
+        """
+        with self.store.writing() as state, _links_of(Path(self.setting.site)):
             stamps = [_stamp(f) for f in files]
             hashes = dict(zip([f.label for f in files], self._hashes(files), strict=True))
             known, lines = self._identify(files, log, state, range_bytes)
             now = Now.of(who_is_who(log, known, self.keyer, self.trial, log_name), known)
-            links: list[str] = []
             todo = to_read(files, hashes, state, now)
             if todo:
                 tasks, entries = self._plan(todo, hashes, lines, state, now, range_bytes)
@@ -147,9 +127,8 @@ class Ingest:
                     if _stamp(f) != stamp:
                         raise InputError(f"{f.path} changed while it was read; expected a file that nobody writes to")
                 self._commit(state, entries, receipts, now)
-                links = [r.links for r in receipts if r.links]
             self._compact(state)
-            return Ingested(now.subjects, self._settled(state, now), links)
+            return Ingested(now.subjects, self._settled(state, now))
 
     def _hashes(self, files: Sequence[InputFile]) -> list[str]:
         return self.runner.run(hash_task, [HashTask(f.label, f.path) for f in files])
@@ -208,6 +187,7 @@ class Ingest:
     ) -> None:
         for r in receipts:
             _book(entries[r.number], r)
+        place_links([(r.links, entries[r.number].sha256, r.start) for r in receipts if r.links])
         sealed = self._seal([s for r in receipts for s in r.spills], state.number + 1)
         again = {(e.label, e.sha256) for e in entries.values()}
         state.inputs = [i for i in state.inputs if (i.label, i.sha256) not in again] + list(entries.values())
@@ -231,8 +211,8 @@ class Ingest:
             self.store.sweep(state)
 
     def _settled(self, state: State, now: Now) -> State:
-        """Return the state with rows of people who are no subjects any more counted as not-a-subject, for this build."""
-        before = {k for i in state.inputs for k in state.identities[i.identities]}
+        """Return the state, for this build, with rows of people who are no subjects any more counted as such."""
+        before = {k for i in state.inputs for k in state.identities.get(i.identities, ())}
         gone = [bytes.fromhex(k) for k in sorted(before - now.keys)]
         if not gone:
             return state
@@ -272,33 +252,17 @@ def _book(entry: InputEntry, r: IntakeReceipt) -> None:
     entry.rejects += [x._asdict() | {"rid": x.rid.hex() if x.rid else ""} for x in r.rejects]
 
 
-def to_read(files: Sequence[InputFile], hashes: dict[str, str], state: State, now: Now) -> list[InputFile]:
-    """Return the files that are new, or to be read again. Raises InputError where one of these is not among the inputs."""
-    read = {(i.label, i.sha256): i for i in state.inputs}
-    given = set(hashes.values())
-    missing, new = [], set[str]()
-    again = set()
-    for key, entry in read.items():
-        before = frozenset(state.identities[entry.identities])
-        added, gone = now.keys - before, before - now.keys
-        changed = entry.look_ups != now.look_ups and any(entry.read.get(kind) for kind in LOOK_UP_USERS)
-        if (added and entry.held_back) or gone or changed:
-            again.add(key)
-        if added and entry.held_back and entry.sha256 not in given:
-            missing.append(entry.label)
-            new |= added
-    if missing:
-        who = [s.usubjid for s in now.subjects if any(k.hex() in new for k in s.identities)]
-        raise InputError(
-            f"{_some(who)} became known as a subject, or under a further patient record, after {_some(sorted(missing))} "
-            "had been read, which held data of patients back who were no subjects then; expected these files among the "
-            "inputs again (all files of a hospital may always be given: what was read is not read twice)"
-        )
-    return [f for f in files if (f.label, hashes[f.label]) not in read or (f.label, hashes[f.label]) in again]
-
-
-def _some(names: Sequence[str], most: int = 5) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+@contextmanager
+def _links_of(site: Path) -> Iterator[None]:
+    """Sweep what killed runs left of the link files, unless another build writes there now."""
+    handle = os.open(site, os.O_RDONLY)
+    try:
+        if locked(handle, fcntl.LOCK_EX):
+            sweep_links(site)
+        locked(handle, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _stamp(f: InputFile) -> tuple[int, int]:

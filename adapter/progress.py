@@ -96,6 +96,7 @@ def _bar(stage: str, done: int, total: int) -> str:
 
 
 WIDTH = 100
+NARROWEST = 40
 
 
 def closing_table(counts: Mapping[str, Any], subjects: int, out: Path, rejected: Mapping[str, int]) -> list[str]:
@@ -137,11 +138,16 @@ def _resource_lines(resources: Mapping[str, Any]) -> list[str]:
         reasons.append(", ".join(f"{reason}\0{n:,}" for reason, n in dropped))
     rows.append(("All", *(f"{n:,}" for n in total)))
     reasons.append("")
+    table = aligned(rows, right={1, 2, 3})
+    width = max(map(len, table))
+    # beside the numbers, or below them where they leave no room
+    start = width + 2 if WIDTH - width - 2 >= NARROWEST else 4
     lines = []
-    for left, right in zip(aligned(rows, right={1, 2, 3}), reasons, strict=True):
-        start = len(left) + 2
-        parts = textwrap.wrap(right, WIDTH - start, break_on_hyphens=False, break_long_words=False) or [""]
-        lines += [f"{left}  {parts[0]}", *(" " * start + p for p in parts[1:])]
+    for left, right in zip(table, reasons, strict=True):
+        parts = textwrap.wrap(right, WIDTH - start, break_on_hyphens=False, break_long_words=False)
+        if start > width and parts:
+            left = f"{left:<{width}}  {parts.pop(0)}"
+        lines += [left, *(" " * start + p for p in parts)]
     return [line.replace("\0", " ").rstrip() for line in lines]
 
 

@@ -227,7 +227,7 @@ class _Build:
         return context, runner.run(map_task, tasks, told)
 
 
-GROUP_ROWS = 60_000
+GROUP_ROWS = 120_000
 """Rows mapped at a time: enough that pandas' cost per call does not matter, few enough for a worker's memory."""
 
 

@@ -94,7 +94,7 @@ def usable_facts(
         found.dropped[kind, "superseded-version"] += latest.superseded
         rids = table.column("rid")
         found.ties += [(kind, rids[int(i)].as_py()) for i in latest.ties]
-        table = table.take(pa.array(latest.rows))
+        table = table if len(latest.rows) == table.num_rows else table.take(pa.array(latest.rows))
         if kind in PROOFS:
             _see(kind, table, number, names, cuts, future_days, found)
         table = _by_status(kind, table, preliminary, found)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +32,29 @@ def make_site(folder: Path, key: str = KEY) -> Path:
     (folder / "key").touch(mode=0o600)
     (folder / "key").write_text(key + "\n")
     return folder
+
+
+def write_lines(folder: Path, files: Mapping[str, Iterable[bytes]]) -> Path:
+    """Write NDJSON files (name -> lines without line ends) into a new folder; return it."""
+    folder.mkdir(parents=True)
+    for name, lines in files.items():
+        (folder / name).write_bytes(b"".join(line + b"\n" for line in lines))
+    return folder
+
+
+def lines_of(fhir: Path) -> dict[str, list[bytes]]:
+    """Return the lines of every NDJSON file of a folder."""
+    return {p.name: p.read_bytes().splitlines() for p in sorted(fhir.glob("*.ndjson"))}
+
+
+DATASETS = ("sdtm/*.xpt", "sdtm/define.xml")
+EVERYTHING = (*DATASETS, "manifest.json", "trace/*.parquet", "rejects.ndjson", "data-issues.csv", "unmapped.csv")
+
+
+def hashes(out: Path, what: Iterable[str] = DATASETS) -> dict[str, str]:
+    """Return the SHA-256 of the files of a build by name: what must be equal for equal data, or for equal files."""
+    found = sorted(p for pattern in what for p in out.glob(pattern))
+    return {p.relative_to(out).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in found}
 
 
 @pytest.fixture(scope="session")

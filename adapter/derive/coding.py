@@ -21,10 +21,10 @@ def coded(
     number = pairs.groupby(["code", "text"], sort=False).ngroup()
     unique = pairs.drop_duplicates()
     found = []
-    for one in unique.itertuples(index=False):
-        row = table.find([tuple(c.rsplit("|", 1)) for c in one.code.split("\n") if c])
-        if row is None and names and one.text:
-            row = table.match_text(one.text)
+    for codings, name in zip(unique["code"].tolist(), unique["text"].tolist(), strict=True):
+        row = table.find([tuple(c.rsplit("|", 1)) for c in codings.split("\n") if c])
+        if row is None and names and name:
+            row = table.match_text(name)
         found.append(
             dict.fromkeys(table.columns, "") | {"known": False} if row is None else dict(row) | {"known": True}
         )
@@ -47,7 +47,7 @@ def unmapped(kind: str, code: Series[Any], text: Series[Any], used: bool) -> pd.
 
 
 def resolved_units(units: Any, code: Series[Any], system: Series[Any], text: Series[Any]) -> pd.DataFrame:
-    """Return for each record `ucum` and `ct` of its unit (empty where unknown), and `given`: whether one was written."""
+    """Return for each record `ucum` and `ct` of its unit (empty where unknown), `given`: whether one was written."""
     frame = pd.DataFrame({"code": code, "system": system, "text": text}).astype("str").fillna("")
     number = frame.groupby(["code", "system", "text"], sort=False).ngroup()
     found = []

@@ -45,10 +45,12 @@ def find_files(inputs: Sequence[str | os.PathLike[str]]) -> Found:
     passed: list[tuple[str, str]] = []
     for given in inputs:
         root = Path(given)
-        for path in _walk(root):
+        for path, why in _walk(root):
             label = path.name if path == root else f"{root.resolve().name}/{path.relative_to(root).as_posix()}"
-            if path.suffix.lower() not in NDJSON_SUFFIXES:
-                passed.append((label, "not NDJSON"))
+            # a file name in another encoding than UTF-8 must not break the reports that name it
+            label = os.fsencode(label).decode("utf-8", "backslashreplace")
+            if why:
+                passed.append((label, why))
                 continue
             if label in seen and seen[label].resolve() != path.resolve():
                 raise InputError(f"two inputs are both named {label}: {seen[label]} and {path}; rename one folder")
@@ -71,21 +73,42 @@ def find_files(inputs: Sequence[str | os.PathLike[str]]) -> Found:
     return Found(tuple(files), tuple(sorted(passed)))
 
 
-def _walk(root: Path) -> Iterator[Path]:
-    if not root.exists():
-        raise InputError(f"input {root} does not exist")
-    if root.is_file():
-        yield root
+def _walk(root: Path) -> Iterator[tuple[Path, str]]:
+    """Yield every file, with the reason why it is not read, if it is not. Hidden files only where they are NDJSON."""
+    try:
+        if not root.exists():
+            raise InputError(f"input {root} does not exist")
+        single = root.is_file()
+    except OSError as e:
+        raise InputError(f"cannot read input {str(root)[:200]}: {e.strerror}") from e
+    if single:
+        yield root, _not_read(root)
         return
 
     def refuse(e: OSError) -> None:
         raise InputError(f"cannot list {e.filename}: {e.strerror}")
 
     for folder, folders, names in os.walk(root, onerror=refuse):
+        here = Path(folder)
+        for name in sorted(folders):
+            if (here / name).is_symlink():
+                yield here / name, "link to a folder"
+            elif name.startswith("."):
+                yield here / name, "hidden folder"
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         for name in sorted(names):
             if not name.startswith("."):
-                yield Path(folder) / name
+                yield here / name, _not_read(here / name)
+            elif Path(name).suffix.lower() in NDJSON_SUFFIXES:
+                yield here / name, "hidden file"
+
+
+def _not_read(path: Path) -> str:
+    """Return why a file is not read, empty where it is."""
+    if path.suffix.lower() not in NDJSON_SUFFIXES:
+        return "not NDJSON"
+    # opening a pipe would wait for ever; a dangling link is let through, to be refused as unreadable
+    return "no regular file" if path.exists() and not path.is_file() else ""
 
 
 def byte_ranges(size: int, step: int = RANGE_BYTES) -> list[tuple[int, int]]:

@@ -17,7 +17,7 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Latest:
-    """`rows`: positions of the rows that stay, in a content order. The counts are of resources, not rows.
+    """`rows`: positions of the rows that stay, ascending. The counts are of resources, not rows.
 
     `ties`: positions (first row) of winners that a different copy equals in lastUpdated and versionId.
     """
@@ -80,7 +80,7 @@ def latest_versions(table: pa.Table) -> Latest:
     level = (updated[order] == updated[winner]) & (version[order] == version[winner])
     tied = np.unique(group[lost & ~same_content & level])
     return Latest(
-        rows=order[same_copy],
+        rows=np.sort(order[same_copy]),
         duplicate_copies=int((lost & same_content).sum()),
         superseded=int((lost & ~same_content).sum()),
         ties=order[last][tied],

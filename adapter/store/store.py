@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from adapter.errors import StoreError
-from adapter.files import fsync_folder, json_bytes, write_whole
+from adapter.files import fsync_folder, json_bytes, locked, write_whole
 from adapter.store.segments import Segment
 
 FORMAT = 1
@@ -167,7 +167,7 @@ class Store:
         except OSError as e:
             raise StoreError(f"cannot write to the store {self.folder}: {e.strerror or e}") from e
         try:
-            if not _locked(lock, fcntl.LOCK_EX):
+            if not locked(lock, fcntl.LOCK_EX):
                 raise StoreError(f"another run is writing to {self.folder}; wait for it to end")
             self._sweep_commits()
             state = self.state()
@@ -181,12 +181,12 @@ class Store:
         if self._readers is None:
             self._readers = os.open(self.folder / "readers", os.O_RDWR | os.O_CREAT, 0o600)
             weakref.finalize(self, os.close, self._readers)
-        if _locked(self._readers, fcntl.LOCK_EX):
+        if locked(self._readers, fcntl.LOCK_EX):
             listed = {s.name for s in state.segments}
             for path in self.segments.iterdir():
                 if path.name not in listed:
                     path.unlink()
-        _locked(self._readers, fcntl.LOCK_SH)
+        locked(self._readers, fcntl.LOCK_SH)
 
     def _sweep_commits(self) -> None:
         for path in [*self.commits.glob(".*.part"), *self.folder.glob(".store.json.*.part")]:
@@ -209,12 +209,3 @@ def _make(folder: Path, path: Path, facts: StoreFacts) -> None:
     for sub in ("segments", "commits"):
         (folder / sub).mkdir(exist_ok=True)
     write_whole(path, json_bytes({k: getattr(facts, k) for k in StoreFacts.__slots__}))
-
-
-def _locked(handle: int, kind: int) -> bool:
-    """Try to lock an open file; False where another process, or another store object here, holds it."""
-    try:
-        fcntl.flock(handle, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -33,15 +33,15 @@ def product_of(frame: pd.DataFrame, products: tuple[Any, ...], drugs: Any) -> pd
     "dexamethasone before UC-MSC" is dexamethasone.
     """
     by_code = {(p.system, p.code): p.id for p in products if p.code}
-    pairs = pd.DataFrame({"code": text(frame["code"]), "text": text(frame["code_text"])})
+    pairs = list(zip(text(frame["code"]).tolist(), text(frame["code_text"]).tolist(), strict=True))
     found = {}
-    for one in pairs.drop_duplicates().itertuples(index=False):
-        codings = [tuple(c.rsplit("|", 1)) for c in one.code.split("\n") if c]
+    for code, name in dict.fromkeys(pairs):
+        codings = [tuple(c.rsplit("|", 1)) for c in code.split("\n") if c]
         hits = [by_code[c] for c in codings if c in by_code]
         if not hits and drugs.find(codings) is None:
-            hits = _named(one.text, products, drugs)
-        found[one.code, one.text] = (hits or [""])[0]
-    return pd.Series([found[k] for k in zip(pairs["code"], pairs["text"], strict=True)], index=frame.index, dtype="str")
+            hits = _named(name, products, drugs)
+        found[code, name] = (hits or [""])[0]
+    return pd.Series([found[k] for k in pairs], index=frame.index, dtype="str")
 
 
 def _named(name: str, products: tuple[Any, ...], drugs: Any) -> list[str]:

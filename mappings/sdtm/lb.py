@@ -140,7 +140,8 @@ def _standardised(o: pd.DataFrame, inputs: Inputs) -> pd.DataFrame:
     front = comparator.where(numeric, "")
     o["orres"] = front + value
     o["orresu"] = unit["ct"].where(unit["ct"] != "", unit["ucum"]).where(numeric, "")
-    o["stresc"] = pd.Series(standard, index=o.index, dtype="object").where(numeric, _terms(value, inputs)).fillna("")
+    o["stresc"] = pd.Series(standard, index=o.index, dtype="object").fillna("").astype("str")
+    o.loc[~numeric, "stresc"] = _terms(value[~numeric], inputs)
     o["stresu"] = o["to_standard_unit"].where(numeric, "")
     for side in ("low", "high"):
         limit_unit = resolved_units(units, o[f"{side}_unit"], pd.Series(None, index=o.index), o[f"{side}_unit"])["ucum"]

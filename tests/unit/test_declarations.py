@@ -46,8 +46,16 @@ DATASETS = table("sdtmig_3-4_datasets.csv", "dataset")
 TABLE = table("sdtmig_3-4_variables.csv", "dataset", "name")
 
 
+# TSVAL1 ... TSVALn continue TSVAL (SDTMIG 3.4 §7.4.2, "TSVAL1-TSVALn"); the table has one row for all of them.
+for n in range(1, 10):
+    TABLE["TS", f"TSVAL{n}"] = TABLE["TS", "TSVAL"] | {
+        "name": f"TSVAL{n}", "label": f"Parameter Value {n}", "core": "Perm",
+        "order": f"{TABLE['TS', 'TSVAL']['order']}.{n}",
+    }  # fmt: skip
+
+
 def rows_of(dataset: str) -> list[dict[str, str]]:
-    return sorted((r for (d, _), r in TABLE.items() if d == dataset), key=lambda r: int(r["order"]))
+    return sorted((r for (d, _), r in TABLE.items() if d == dataset), key=lambda r: float(r["order"]))
 
 
 def named(pairs: list[tuple[Dataset, Variable]]) -> list[object]:

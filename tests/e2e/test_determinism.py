@@ -1,0 +1,205 @@
+"""The same input gives the same bytes: any file order, any number of workers, any executor, even a murderous one."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapter import build
+from adapter.result import Result
+from tests.conftest import EVERYTHING, Cohort, hashes, lines_of, make_site, write_lines
+
+SMALL_RANGE = 120_000  # about fifty ranges
+
+
+@pytest.fixture
+def many_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A map task for almost every bucket; the driver cuts the groups, so this reaches every executor."""
+    monkeypatch.setattr("adapter.run.GROUP_ROWS", 300)
+
+
+def test_the_build_has_all_that_is_compared(demo10_build: Result) -> None:
+    found = hashes(demo10_build.out, EVERYTHING)
+    assert {"sdtm/lb.xpt", "sdtm/dm.xpt", "sdtm/define.xml", "manifest.json", "trace/lb.parquet"} <= set(found)
+    assert {"rejects.ndjson", "data-issues.csv", "unmapped.csv"} <= set(found)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_order_of_files_and_lines_does_not_matter(
+    seed: int, demo10: Cohort, demo10_build: Result, tmp_path: Path
+) -> None:
+    shuffle = random.Random(seed)
+    files = {}
+    for lines in lines_of(demo10.fhir).values():
+        shuffle.shuffle(lines)
+        files[f"{shuffle.randrange(10**9):09d}.ndjson"] = lines
+    result = build(
+        write_lines(tmp_path / "in", files),
+        out=tmp_path / "out",
+        enrolment=demo10.log,
+        site=demo10.site,
+        workers=1,
+        range_bytes=SMALL_RANGE + seed,
+    )
+    assert hashes(tmp_path / "out") == hashes(demo10_build.out)
+    assert result.counts["resources"] == demo10_build.counts["resources"]
+
+
+def test_all_types_mixed_in_one_file(demo10: Cohort, demo10_build: Result, tmp_path: Path) -> None:
+    everything = [line for lines in lines_of(demo10.fhir).values() for line in lines]
+    random.Random(3).shuffle(everything)
+    folder = write_lines(tmp_path / "in", {"all.ndjson": everything})
+    build(folder, out=tmp_path / "out", enrolment=demo10.log, site=demo10.site, workers=1)
+    assert hashes(tmp_path / "out") == hashes(demo10_build.out)
+
+
+@pytest.mark.parametrize("workers", [2, 16])
+@pytest.mark.usefixtures("many_groups")
+def test_number_of_workers_does_not_matter(workers: int, demo10: Cohort, demo10_build: Result, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    build(demo10.fhir, out=out, enrolment=demo10.log, site=demo10.site, workers=workers, range_bytes=SMALL_RANGE)
+    assert hashes(out, EVERYTHING) == hashes(demo10_build.out, EVERYTHING)
+
+
+def test_another_key_changes_no_dataset(demo10: Cohort, demo10_build: Result, tmp_path: Path) -> None:
+    site = make_site(tmp_path / "site", "c3" * 32)
+    build(demo10.fhir, out=tmp_path / "out", enrolment=demo10.log, site=site, workers=1)
+    assert hashes(tmp_path / "out") == hashes(demo10_build.out)
+    traces = "trace/lb.parquet", "trace/cm.parquet"
+    assert all(hashes(tmp_path / "out", [t]) != hashes(demo10_build.out, [t]) for t in traces), "trace ids are keyed"
+
+
+def test_trace_datasets_and_rejects_are_equal_in_another_place(
+    demo10: Cohort, demo10_build: Result, tmp_path: Path
+) -> None:
+    """Paths are outside the promise: the same files under the same folder name elsewhere give all the same bytes."""
+    folder = write_lines(tmp_path / "elsewhere" / "fhir", {})
+    for p in demo10.fhir.iterdir():
+        (folder / p.name).write_bytes(p.read_bytes())
+    build(folder, out=tmp_path / "out", enrolment=demo10.log, site=demo10.site, workers=1)
+    assert hashes(tmp_path / "out", EVERYTHING) == hashes(demo10_build.out, EVERYTHING)
+
+
+class Murderer(Executor):
+    """Runs tasks in one thread, in random order, some of them twice, and now and then "loses its workers"."""
+
+    def __init__(self, chance: random.Random, deaths: list[int]) -> None:
+        self.chance = chance
+        self.deaths = deaths
+        self.todo: list[tuple[Future[Any], Callable[[], Any]]] = []
+        self.changed = threading.Condition()
+        self.broken = self.closed = False
+        self.since = 0
+        self.thread = threading.Thread(target=self._work, daemon=True)
+        self.thread.start()
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        with self.changed:
+            if self.broken:
+                raise BrokenProcessPool("a worker died")
+            self.todo.append((future, lambda: fn(*args, **kwargs)))
+            self.changed.notify()
+        return future
+
+    def _work(self) -> None:
+        while True:
+            with self.changed:
+                self.changed.wait_for(lambda: self.todo or self.closed)
+                if self.closed:
+                    return
+                # never a task that is alone: three deaths alone are the task's own fault, and it would be named
+                if len(self.todo) > 1 and self.since > 4 and self.chance.random() < 0.15:
+                    self.broken = True
+                    self.deaths.append(len(self.todo))
+                    for future, _ in self.todo:
+                        future.set_exception(BrokenProcessPool("a worker died"))
+                    return
+                future, task = self.todo.pop(self.chance.randrange(len(self.todo)))
+            self.since += 1
+            try:
+                results = [task() for _ in range(self.chance.choice([1, 1, 2]))]
+            except Exception as e:  # noqa: BLE001 - an executor hands on whatever its task raises
+                future.set_exception(e)
+            else:
+                future.set_result(self.chance.choice(results))
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        with self.changed:
+            self.closed = True
+            self.changed.notify()
+        self.thread.join()
+
+
+@pytest.mark.parametrize("seed", [11, 12])
+@pytest.mark.usefixtures("many_groups")
+def test_an_executor_that_reorders_duplicates_and_kills(
+    seed: int, demo10: Cohort, demo10_build: Result, tmp_path: Path
+) -> None:
+    chance, deaths = random.Random(seed), list[int]()
+    build(
+        demo10.fhir,
+        out=tmp_path / "out",
+        enrolment=demo10.log,
+        site=demo10.site,
+        workers=3,
+        executor=lambda: Murderer(chance, deaths),
+        range_bytes=SMALL_RANGE,
+    )
+    assert len(deaths) >= 3, "the executor was too kind to show anything"
+    assert hashes(tmp_path / "out", EVERYTHING) == hashes(demo10_build.out, EVERYTHING)
+
+
+def die_once(folder: str, fn: Callable[[Any], Any], task: Any) -> Any:
+    """Run a task in a worker, after the first worker that was given this kind of task has died of it."""
+    try:
+        os.close(os.open(f"{folder}/{fn.__name__}", os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return fn(task)
+    os._exit(9)
+
+
+class Mortal(ProcessPoolExecutor):
+    """A real pool that loses a worker once for each kind of task named in `kinds`."""
+
+    def __init__(self, folder: Path, kinds: tuple[str, ...]) -> None:
+        super().__init__(2, mp_context=get_context("forkserver"))
+        self.folder, self.kinds = folder, kinds
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        if fn.__name__ in self.kinds:
+            return super().submit(die_once, str(self.folder), fn, *args, **kwargs)
+        return super().submit(fn, *args, **kwargs)
+
+
+@pytest.mark.usefixtures("many_groups")
+def test_a_real_pool_that_loses_workers(demo10: Cohort, demo10_build: Result, tmp_path: Path) -> None:
+    graves = tmp_path / "graves"
+    graves.mkdir()
+    kinds = ("intake_task", "map_task", "assemble_task")
+    build(
+        demo10.fhir,
+        out=tmp_path / "out",
+        enrolment=demo10.log,
+        site=demo10.site,
+        workers=2,
+        executor=lambda: Mortal(graves, kinds),
+        range_bytes=10 * SMALL_RANGE,
+    )
+    assert sorted(p.name for p in graves.iterdir()) == sorted(kinds)
+    assert hashes(tmp_path / "out", EVERYTHING) == hashes(demo10_build.out, EVERYTHING)
+
+
+def test_building_twice_into_one_folder_gives_the_same(demo10: Cohort, demo10_build: Result, tmp_path: Path) -> None:
+    for _ in range(2):
+        build(demo10.fhir, out=tmp_path / "out", enrolment=demo10.log, site=demo10.site, workers=1, overwrite=True)
+    assert hashes(tmp_path / "out", EVERYTHING) == hashes(demo10_build.out, EVERYTHING)

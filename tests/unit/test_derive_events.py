@@ -1,0 +1,106 @@
+"""Events: what was given (fhir-input point 1), what goes on (point 26), and which product a name means."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+from adapter.codes import load_codes
+from adapter.trial import resolve_trial
+from mappings.parts import not_given, ongoing, open_end, reasons, without_dose
+from mappings.sdtm.ec import product_of
+
+GIVEN = [
+    # status, dose, rate, end, notes, why not
+    ("completed", None, None, None, None, ""),
+    ("completed", "1.0", None, None, None, ""),
+    ("in-progress", None, None, None, None, ""),
+    ("not-done", None, None, None, None, "not-done"),
+    ("not-done", "1.0", None, "2024-03-09", None, "not-done"),  # the planned dose of what was not done
+    ("stopped", "0.4", None, None, None, ""),
+    ("stopped", None, "10", None, None, ""),
+    ("stopped", None, None, "2024-03-09T10:12:00", None, ""),
+    ("stopped", None, None, None, "end-after-cut@end", ""),  # the period elapsed, but past the cut
+    ("stopped", None, None, None, None, "not-done"),
+    ("stopped", "0", None, None, None, "not-done"),
+    ("on-hold", "0.4", None, None, None, ""),
+    ("on-hold", None, None, "2024-03-09T10:12:00", None, ""),
+    ("on-hold", None, None, None, None, "status-planned"),
+    ("completed", "0", None, None, None, "not-done"),  # no dose is never a dose of 0
+    ("completed", "0.00", None, "2024-03-09T10:12:00", None, "not-done"),
+    ("completed", "0", "10", None, None, ""),
+]
+
+
+def test_not_given() -> None:
+    columns = ["status", "dose", "rate", "end_dtc", "notes", "expected"]
+    events = pd.DataFrame(GIVEN, columns=columns, dtype="str").assign(USUBJID="S")
+    why = not_given(events)
+    assert list(why) == list(events["expected"])
+    # a Procedure has no rate
+    procedures = events[events["rate"].isna()].drop(columns="rate")
+    assert list(not_given(procedures)) == list(procedures["expected"])
+    # what says it began and shows no part is reported, what says it was not done is not
+    issues = without_dose(events, why, "m", known=True)
+    odd = events[(events["expected"] == "not-done") & (events["status"] != "not-done")]
+    assert list(issues["record"]) == list(odd.index)
+    assert set(issues["code"]) == {"stopped-without-dose"}
+    assert set(without_dose(events, why, "m", known=False)["record"]) == {-1}
+
+
+def test_reasons_one_or_one_each() -> None:
+    rows = pd.Series([4, 7], index=[1, 0])
+    assert reasons(rows, "not-done").to_dict() == {4: "not-done", 7: "not-done"}
+    assert reasons(rows, pd.Series(["a", "b"], index=[1, 0])).to_dict() == {4: "a", 7: "b"}
+
+
+def test_ongoing_is_told_at_the_subjects_cut() -> None:
+    events = pd.DataFrame(
+        {
+            "USUBJID": ["S", "T", "S", "T"],
+            "open": [True, False, None, False],
+            "notes": [None, None, None, "date-in-future@date\nend-after-cut@end"],
+        },
+        index=[3, 1, 0, 2],
+    )
+    cuts = pd.Series({"S": "2025-09-30", "T": "2024-06-09"})
+    assert list(open_end(events)) == [True, False, False, True]
+    assert ongoing(events, cuts).to_numpy().tolist() == [
+        ["ONGOING", "2025-09-30"],
+        ["", ""],
+        ["", ""],
+        ["ONGOING", "2024-06-09"],
+    ]
+
+
+ATC = "http://www.whocc.no/atc"
+NAMES = [
+    # codings, text, product
+    ("urn:pgf-msc:product|UC-MSC", "whatever", "UC-MSC"),
+    (f"{ATC}|H02AB02\nurn:pgf-msc:product|UC-MSC", "", "UC-MSC"),
+    ("", "UC-MSC", "UC-MSC"),
+    ("urn:local|7711", "脐带间充质干细胞注射液", "UC-MSC"),
+    ("", "Umbilical Cord Mesenchymal Stem Cells, 4th passage", "UC-MSC"),
+    (f"{ATC}|H02AB02", "Dexamethasone before UC-MSC", ""),  # the code says what it is
+    ("", "Dexamethasone before UC-MSC", ""),  # the drug stands first
+    ("", "地塞米松（脐带间充质干细胞输注前）", ""),
+    ("", "UC-MSC after dexamethasone", "UC-MSC"),
+    ("urn:other|UC-MSC", "something", ""),
+    ("", "UC-MSCX", ""),
+    ("", "", ""),
+]
+
+
+@pytest.fixture(scope="module")
+def knowledge() -> SimpleNamespace:
+    from importlib.resources import files
+
+    return SimpleNamespace(trial=resolve_trial("pgf_msc"), drugs=load_codes("drugs", files("mappings.codes")))
+
+
+def test_product_of(knowledge: SimpleNamespace) -> None:
+    frame = pd.DataFrame(NAMES, columns=["code", "code_text", "expected"], dtype="str")
+    found = product_of(frame, knowledge.trial.products, knowledge.drugs)
+    assert list(found) == list(frame["expected"])
