@@ -17,6 +17,7 @@ import sys
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from multiprocessing import forkserver
 from pathlib import Path
 from types import FrameType
@@ -223,7 +224,8 @@ def _shield_workers() -> None:
     """Start the server of worker processes deaf to Ctrl-C, so that only this process answers, with one line."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        forkserver.ensure_running()
+        with suppress(OSError):  # who starts the workers meets it again, and says what it was doing
+            forkserver.ensure_running()
     finally:
         signal.signal(signal.SIGINT, before)
 

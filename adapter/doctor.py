@@ -47,9 +47,13 @@ def check_machine() -> Iterator[Check]:
     """Yield the checks in the order in which they are worth mending. Changes nothing outside a temporary folder."""
     packaged = list(packages(DISTRIBUTION))
     yield from packaged
-    folder = Path(tempfile.gettempdir())
-    yield disk(folder)
     yield from machine()
+    try:
+        folder = Path(tempfile.gettempdir())
+    except OSError as e:
+        yield Check(False, "temporary folder", e.strerror or str(e), "one that can be written; see TMPDIR")
+        return
+    yield disk(folder)
     yield durable(folder)
     yield pool()
     if not all(c.ok for c in packaged):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import multiprocessing
+import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import (
@@ -22,6 +23,7 @@ from concurrent.futures import (
     wait,
 )
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any, TypeVar
 
 from adapter.errors import AdapterError, RunError
@@ -45,9 +47,26 @@ class InlineExecutor(Executor):
         return future
 
 
+class _Pool(ProcessPoolExecutor):
+    """A process pool whose workers never import the caller's main module.
+
+    They do not need it: every task lives in adapter. Importing it would run a plain script (no `if __name__ == ...`)
+    again in each worker, and fails where the program came from standard input.
+    """
+
+    def submit(self, fn: Callable[..., R], /, *args: Any, **kwargs: Any) -> Future[R]:
+        # processes are started by submit, and what they are told of the main module is read from here
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            return super().submit(fn, *args, **kwargs)
+        finally:
+            sys.modules["__main__"] = main
+
+
 def process_pool(workers: int) -> Executor:
     """Return a pool of fresh processes; never plain fork, which copies the threads of Arrow half."""
-    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("forkserver"))
+    return _Pool(workers, mp_context=multiprocessing.get_context("forkserver"))
 
 
 def local_executor(workers: int) -> Callable[[], Executor]:

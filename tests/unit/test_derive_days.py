@@ -1,4 +1,4 @@
-"""Days (protocol §2): study day without a day 0, day numbers, ages, numbering of records; literal tables, then by hand-made loops."""
+"""Days (protocol §2): study day without a day 0, day numbers, ages, numbering of records; tables, then naive loops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exposure: dose per kg, the weight before a dose, first treatments (protocol §1, §2, A-03); tables, then naive loops."""
+"""Exposure: dose per kg, weight before a dose, first treatments (protocol §1, §2, A-03); tables, then naive loops."""
 
 from __future__ import annotations
 

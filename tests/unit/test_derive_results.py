@@ -1,4 +1,4 @@
-"""Findings: numbers, range indicator, last observation before exposure (A-26), counts from percentages (protocol §3)."""
+"""Findings: numbers, range indicator, last observation before exposure (A-26), counts from percentages (§3)."""
 
 from __future__ import annotations
 
