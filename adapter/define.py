@@ -283,7 +283,7 @@ def build_define(
     parents = {f"SUPP{d.name}": d for d, _ in datasets}
     groups = tuple(b.group(d, s, parents.get(d.name)) for d, s in datasets)
     st = trial.standards
-    decisions = " ".join(f"{d.number}: {d.text}" for d in trial.decisions)
+    decisions = " ".join(f"{d.number}: {d.text}." for d in trial.decisions)
     note = b.comment(oid("COM", "MDV"), f"Decisions where the protocol is silent. {decisions}") if decisions else None
     lists = b.code_lists()
     standards = [

@@ -76,7 +76,7 @@ class Delivery:
                 context.supplement_summaries.setdefault(name, DatasetSummary()).add(s)
         context.timestamp = timestamp
         reference = self._reference_datasets(context, receipts)
-        accounts.issues += self._outside_codelists(context)
+        accounts.issues += self._outside_codelists(context) + _not_ascii(context)
         self._datasets(context, receipts, reference)
         documented = [(d, context.summaries[d.name]) for d in in_document_order(shipped())]
         for d, s in list(documented):
@@ -251,6 +251,21 @@ class Delivery:
 
     def write_run(self, facts: dict[str, Any]) -> None:
         self.output.path("run.json").write_bytes(json_bytes(facts))
+
+
+def _not_ascii(context: Context) -> list[Issue]:
+    """List every value that is not ASCII, once with its number of records (sdtm-conventions, Structure)."""
+    found = []
+    for names in (context.summaries, context.supplement_summaries):
+        for dataset, s in names.items():
+            name = dataset if names is context.summaries else f"SUPP{dataset}"
+            for variable, values in s.non_ascii.items():
+                for value, n in values.items():
+                    meaning = REASONS["non-ascii"].meaning
+                    found.append(
+                        Issue("", name, "", "", "non-ascii", f"{variable} {value!r} in {n} records: {meaning}")
+                    )
+    return found
 
 
 def resource_counts(ingested: Ingested, accounts: Accounts) -> dict[str, Any]:

@@ -49,6 +49,7 @@ class DatasetSummary:
     levels: dict[str, dict[str, Level]] = field(default_factory=dict)
     numbers: dict[str, Level] = field(default_factory=dict)
     companions: dict[str, dict[str, str]] = field(default_factory=dict)
+    non_ascii: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def add(self, other: DatasetSummary) -> None:
         self.rows += other.rows
@@ -70,6 +71,10 @@ class DatasetSummary:
             self.numbers.setdefault(name, Level()).add(level)
         for name, pairs in other.companions.items():
             self.companions.setdefault(name, {}).update(pairs)
+        for name, counts in other.non_ascii.items():
+            mine_counts = self.non_ascii.setdefault(name, {})
+            for value, n in counts.items():
+                mine_counts[value] = mine_counts.get(value, 0) + n
 
 
 def level_key(level: ValueLevel) -> str:
@@ -107,6 +112,10 @@ def summarise(
         if len(some):
             s.shortest[name] = int(pc.min(some).as_py())
         texts[name] = array
+        ascii_only = pc.string_is_ascii(array)
+        if not pc.all(ascii_only).as_py():
+            found = array.filter(pc.invert(ascii_only)).value_counts()
+            s.non_ascii[name] = {v["values"]: v["counts"] for v in found.to_pylist()}
     for name in coded:
         s.terms[name] = {t for t in texts[name].unique().to_pylist() if t}
     for level in levels:

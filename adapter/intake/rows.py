@@ -7,21 +7,27 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from adapter.intake.reading import Reading
 from adapter.intake.tables import KEYED, MICROS, schema_of
 
 BATCH = 2048
 INSTANT = pa.timestamp("us", "UTC")
+YEAR_ONE = -62_135_596_800_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def instants(texts: tuple[str | None, ...]) -> pa.Array:
     """Return meta.lastUpdated of many resources as UTC microseconds; null where absent or no instant with an offset."""
     try:
-        return pa.array(texts, pa.string()).cast(INSTANT).cast(MICROS)
+        found = pa.array(texts, pa.string()).cast(INSTANT).cast(MICROS)
     except pa.ArrowInvalid:  # one of them is no plain instant: each on its own
         return pa.array([instant(t) for t in texts], MICROS)
+    earliest = pc.min(found).as_py()
+    if earliest is not None and earliest < YEAR_ONE:  # Arrow knows a year 0; alone or in company, it is no instant
+        return pa.array([instant(t) for t in texts], MICROS)
+    return found
 
 
 def instant(text: str | None) -> int | None:

@@ -1,4 +1,4 @@
-"""Standard results of laboratory tests (protocol §3, sdtm-conventions LB): code table, unit table and arithmetic together."""
+"""Standard results of laboratory tests (protocol §3, sdtm-conventions LB): code table, units and arithmetic together."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ RESULTS = [
     ("6301-6", "1.10", None, None, "1.10", None),  # a ratio has no unit
     ("1988-5", "0.5", "<", None, None, "unit-missing"),
     ("1988-5", "0.05", None, "mg/dL", "0.5", None),
-    ("2160-0", "1.00", None, "mg/dL", "88.4", None),  # 10 mg/L over 113.12 g/mol
+    ("2160-0", "1.00", None, "mg/dL", "88", None),  # 10 mg/L over 113.12 g/mol = 88.4; no decimals are declared
 ]
 
 

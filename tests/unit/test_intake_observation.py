@@ -328,7 +328,7 @@ REJECTS: dict[str, tuple[Json, str, str]] = {
     "value is an array": (obs(valueQuantity=[1]), WRONG, ""),
     "string is a number": (obs(valueQuantity=..., valueString=5), WRONG, "valueString"),
     "code is a string": (obs(code="777-3"), WRONG, ""),
-    "null in an array": (obs(code={"coding": [None]}), WRONG, "coding[...]"),
+    "null in an array": (obs(code={"coding": [None]}), WRONG, "coding[0]"),
     "date is a number": (obs(effectiveDateTime=20240101), WRONG, "effectiveDateTime"),
     "component is an object": (obs(component={}), WRONG, "component"),
     "meta is a string": (obs(meta="x"), WRONG, "meta"),

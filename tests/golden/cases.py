@@ -1,0 +1,103 @@
+"""Golden cases: tests/golden/<case>/{input/*.ndjson, enrolment.csv, expected/*.csv}, built and read back as text tables.
+
+An expected file begins with comment lines (`# ...`), then a CSV with the columns that matter for the case; other
+variables are not looked at. Its rows are in the order of the dataset, so that keys and --SEQ are checked too.
+
+    <dataset>.csv   rows of the dataset (also suppdm.csv ...)
+    rejects.csv     file, line, reason of every line of rejects.ndjson
+    issues.csv      USUBJID, dataset, code of every line of data-issues.csv
+    drops.csv       resource_type, reason, count of every resource that was not used, whatever the reason
+    unmapped.csv    resource_type, code, text, used, count
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from adapter import build
+from adapter.result import Result
+from tests.conftest import make_site
+
+FOLDER = Path(__file__).parent
+ALWAYS = ("rejects", "issues", "drops", "unmapped")
+"""Expected in every case: nothing falls away unseen."""
+
+
+def cases() -> list[str]:
+    return sorted(p.name for p in FOLDER.iterdir() if (p / "enrolment.csv").is_file())
+
+
+def expected_files(case: str) -> list[str]:
+    return sorted(p.stem for p in (FOLDER / case / "expected").glob("*.csv"))
+
+
+def build_case(case: str, folder: Path) -> Result:
+    """Build a case in one process into a new folder; the site has the tests' key and the case's own maps, if any."""
+    here = FOLDER / case
+    site = make_site(folder / "site")
+    for own in sorted((here / "site").glob("*.csv")):
+        (site / own.name).write_bytes(own.read_bytes())
+    options = {k: v for k, v in _options(here)}
+    return build(
+        here / "input", out=folder / "out", enrolment=here / "enrolment.csv", site=site, workers=1, **options
+    )
+
+
+def _options(here: Path) -> Iterator[tuple[str, str]]:
+    """Yield the case's build options: a file `options` with `name = value` lines."""
+    path = here / "options"
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        name, _, value = line.partition("=")
+        yield name.strip(), value.strip()
+
+
+def read_expected(case: str, name: str) -> tuple[list[str], list[str], list[list[str]]]:
+    """Return comment lines, columns and rows of an expected file."""
+    lines = (FOLDER / case / "expected" / f"{name}.csv").read_text(encoding="utf-8").splitlines(keepends=True)
+    comments = [line for line in lines if line.startswith("#")]
+    rows = list(csv.reader(io.StringIO("".join(lines[len(comments) :]), newline=""), strict=True))
+    return comments, rows[0], rows[1:]
+
+
+def write_expected(case: str, name: str, comments: list[str], columns: list[str], rows: list[list[str]]) -> None:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([columns, *rows])
+    path = FOLDER / case / "expected" / f"{name}.csv"
+    path.write_text("".join(comments) + text.getvalue(), encoding="utf-8")
+
+
+def observed(result: Result, name: str, columns: list[str]) -> list[list[str]]:
+    """Return the rows of one output of a build, the named columns only, as text."""
+    if name == "rejects":
+        frame = result.rejects if result.counts["rejects"] else pd.DataFrame(columns=columns)
+    elif name == "issues":
+        frame = result.issues
+    elif name == "unmapped":
+        frame = result.unmapped
+    elif name == "drops":
+        rows = [
+            (kind, reason, n)
+            for kind, found in sorted(result.counts["resources"].items())
+            for reason, n in sorted(found["dropped"].items())
+        ]
+        frame = pd.DataFrame(rows, columns=["resource_type", "reason", "count"])
+    else:
+        dataset = name.upper()
+        # a dataset without a record is not written; a Perm variable without a value is not in it
+        frame = result.sdtm[dataset] if dataset in result.sdtm else pd.DataFrame(columns=columns)
+        frame = frame.reindex(columns=[*frame.columns, *(c for c in columns if c not in frame)])
+    return [[_text(v) for v in row] for row in frame[columns].itertuples(index=False, name=None)]
+
+
+def _text(value: object) -> str:
+    if value is None or value != value:
+        return ""
+    if isinstance(value, float):
+        return str(int(value)) if value == int(value) else repr(value)
+    return str(value)
