@@ -68,6 +68,7 @@ REASONS: dict[str, Reason] = {
     "no-patient-resource": Reason("issue", "the subject is in the log, but no Patient resource came in"),
     "actual-arm-differs": Reason("issue", "the treatment given is not that of the randomised arm"),
     "not-in-codelist": Reason("issue", "the value is no term of a codelist that cannot be extended"),
+    "non-ascii": Reason("issue", "the value is not ASCII; listed once with the number of its records"),
     "duplicate-key": Reason("issue", "another record has the same keys"),
 }
 

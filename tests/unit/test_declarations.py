@@ -16,6 +16,7 @@ from adapter.knowledge import load_knowledge
 from adapter.registry import record_order, references, shipped
 from adapter.spec import Call, Const, Dataset, Ref, Setting, Variable
 from adapter.spec import Path as Source
+from adapter.supplement import qnam
 from adapter.trial import find_trials, load_trial
 from adapter.writers.define_model import Class
 from adapter.writers.define_model import OriginType as DefineOrigin
@@ -115,13 +116,22 @@ def test_supplemental_variable_is_no_variable_of_the_domain(d: Dataset, v: Varia
     assert (d.name, v.name) not in TABLE
 
 
+@pytest.mark.parametrize(**NAMED)
+def test_no_two_long_texts_would_share_a_qnam(d: Dataset) -> None:
+    """Text over 200 bytes goes on under a QNAM made of the variable's name: that name must lead back to one variable."""
+    made = [qnam(v.name, n) for v in d.main if v.type == "Char" for n in range(1, 10)]
+    assert len(set(made)) == len(made)
+    assert set(made) & {v.name for v in d.supplemental} == set()
+
+
 @pytest.mark.parametrize("trial", [*find_trials().values(), MINI], ids=lambda p: p.name)
 def test_every_codelist_exists(trial: Path) -> None:
     from adapter.deliver import with_trial_codelists
 
     loaded = load_trial(trial)
     known = with_trial_codelists(load_knowledge(loaded, None).terminology, loaded)
-    assert [f"{d.name}.{v.name} {v.codelist}" for d, v in VARIABLES if v.codelist and v.codelist not in known] == []
+    both = [*VARIABLES, *((s, v) for s in map(supplement_dataset, SDTM) for v in s.main)]
+    assert [f"{d.name}.{v.name} {v.codelist}" for d, v in both if v.codelist and v.codelist not in known] == []
 
 
 @pytest.mark.parametrize("trial", [*find_trials().values(), MINI], ids=lambda p: p.name)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -131,15 +129,6 @@ def test_the_frame_given_is_left_as_it_was() -> None:
     before = given_.copy()
     supplement(dataset(), given_)
     pd.testing.assert_frame_equal(given_, before)
-
-
-def test_two_variables_never_share_a_qnam() -> None:
-    """Variables with the same first seven letters would overflow into one QNAM; that is refused, not mixed."""
-    d = dataset()
-    two = dataclasses.replace(d, variables=(*d.variables, variable("PRORRESA"), variable("PRORRESB")), _index={})
-    long = frame(PRTRT=["x"]).assign(PRORRESA="a" * 300, PRORRESB="b" * 300)
-    with pytest.raises(DeclarationError, match="PRORRES1"):
-        supplement(two, long)
 
 
 @pytest.mark.parametrize(
