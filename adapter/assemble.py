@@ -229,8 +229,10 @@ def _filled(column: pa.ChunkedArray) -> np.ndarray[tuple[int], np.dtype[np.bool_
     return column.is_valid().to_numpy()  # type: ignore[no-any-return]
 
 
-def extra_trace(chunk: pa.Table) -> pa.Table:
-    """Return the trace rows of further sources (Records.parents)."""
+def extra_trace(d: Dataset, chunk: pa.Table) -> pa.Table:
+    """Return the trace rows of further sources (Records.parents); they follow the rows of the records themselves."""
+    names, kinds, elements = (chunk.column(c).to_pylist() for c in ("_variable", "_type", "_element"))
+    paths = [_inside(element_of(d.variable(v), k), k, e) for v, k, e in zip(names, kinds, elements, strict=True)]
     empty = pa.array([""] * chunk.num_rows, pa.string()).dictionary_encode()
     return pa.table(
         [
@@ -240,7 +242,7 @@ def extra_trace(chunk: pa.Table) -> pa.Table:
             _encoded(chunk.column("_type")),
             hex_texts(chunk.column("_rid")).dictionary_encode(),
             _encoded(chunk.column("_version")),
-            _encoded(chunk.column("_element")),
+            pa.array(paths, pa.string()).dictionary_encode(),
             chunk.column("_file"),
             chunk.column("_line"),
             empty,

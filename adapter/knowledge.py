@@ -11,7 +11,7 @@ from adapter.terminology import Terminology
 from adapter.trial import Trial
 from adapter.units import UnitTable
 
-TABLES = ("observations", "drugs", "procedures", "routes", "doseforms", "frequencies", "demographics")
+TABLES = ("observations", "drugs", "procedures", "routes", "doseforms", "frequencies", "demographics", "specimens")
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,6 @@ REASONS: dict[str, Reason] = {
     "value-type-not-read": Reason("reject", "the value is a Range, Ratio or another type that no domain reads"),
     "decimals-not-declared": Reason("reject", "the code table names no decimals for a test whose result is converted"),
     "unit-unknown": Reason("reject", "the unit is in no unit table"),
-    "unit-missing": Reason("reject", "a numeric result without a unit where the test needs one"),
     "unit-not-convertible": Reason("reject", "the unit cannot be converted to the test's standard unit"),
     # issues
     "date-malformed": Reason("issue", "a date is not a FHIR date; it was left empty"),
@@ -68,6 +67,7 @@ REASONS: dict[str, Reason] = {
     "no-patient-resource": Reason("issue", "the subject is in the log, but no Patient resource came in"),
     "actual-arm-differs": Reason("issue", "the treatment given is not that of the randomised arm"),
     "not-in-codelist": Reason("issue", "the value is no term of a codelist that cannot be extended"),
+    "unit-missing": Reason("issue", "a number without a unit where the test needs one; no standard result"),
     "non-ascii": Reason("issue", "the value is not ASCII; listed once with the number of its records"),
     "duplicate-key": Reason("issue", "another record has the same keys"),
 }

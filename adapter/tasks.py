@@ -356,5 +356,5 @@ def _write_xpt(d: Dataset, s: DatasetSummary, task: AssembleTask, timestamp: dat
                 trace.write_table(expand_trace(d, s, chunk), row_group_size=TRACE_ROWS)
     if trace is not None:
         for chunk in in_order(task.extras, task.extra_order):
-            trace.write_table(extra_trace(chunk), row_group_size=TRACE_ROWS)
+            trace.write_table(extra_trace(d, chunk), row_group_size=TRACE_ROWS)
         trace.close()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from adapter.derive.coding import coded, resolved_units, unmapped
 from adapter.derive.results import (
@@ -27,6 +29,7 @@ from adapter.spec import (
     ValueLevel,
     Variable,
     call,
+    issues_of,
     joined,
     parents_of,
     path,
@@ -75,14 +78,24 @@ def laboratory_results(inputs: Inputs) -> Records:
     specimen = _numbers(inputs.facts["Observation"].keyed.column("specimen"))
     kept = here & (why == "")
     o = o[kept].assign(specimen_key=specimen[kept.to_numpy()]).join(meaning[kept].add_prefix("to_"))
+    o = _with_specimen(o, inputs)
     o = _standardised(o, inputs)
     lost.loc[o["row"]] = o["why"].to_numpy()
     o = o[o["why"] == ""].assign(derived="")
+    from_specimen = _specimen_parents(o.reset_index(drop=True))
     made, parents = _derived_counts(o, inputs)
     frame = pd.concat([o, made], ignore_index=True) if len(made) else o.reset_index(drop=True)
     if parents is not None:
         parents["record"] += len(o)
-    return Records(frame, parents, {"Observation": lost[lost != ""]}, unmapped=missing if len(missing) else None)
+    parents = joined([p for p in (parents, from_specimen) if p is not None])
+    bare = frame.index[frame["unitless"].astype(bool) & (frame["derived"] == "")]
+    issues = issues_of(bare, frame.loc[bare, "USUBJID"].to_numpy(), "unit-missing", UNITLESS)
+    return Records(
+        frame, parents, {"Observation": lost[lost != ""]}, joined([issues]), missing if len(missing) else None
+    )
+
+
+UNITLESS = "a number without a unit where the test needs one; no standard result"
 
 
 MEANING = (
@@ -106,6 +119,42 @@ def _numbers(column: object) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """Return small numbers for keyed ids, -1 where there is none."""
     encoded = column.combine_chunks().dictionary_encode()  # type: ignore[attr-defined]
     return encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def _with_specimen(o: pd.DataFrame, inputs: Inputs) -> pd.DataFrame:
+    """Add what the Specimen tells: its type, where a table knows it, and when it was taken, where the result does not.
+
+    Columns type_row and time_row: the Specimen's row where its type, or its collection time, was used; else -1.
+    """
+    o = o.assign(type_row=-1, time_row=-1)
+    facts = inputs.facts["Specimen"]
+    if not len(facts.frame) or not len(o):
+        return o
+    wanted = inputs.facts["Observation"].keyed.column("specimen").take(pa.array(o["row"].to_numpy()))
+    row = pc.index_in(wanted, facts.keyed.column("rid")).fill_null(-1).to_numpy().astype(np.int64)
+    known = row >= 0
+    table = inputs.knowledge.codes["specimens"]
+    types = coded(table, facts.frame["code"], facts.frame["code_text"], names=True, only=("ct",))["ct"]
+    found = pd.Series(types.to_numpy(dtype=object)[np.maximum(row, 0)], index=o.index).where(known, "")
+    o["type_row"] = np.where(found != "", row, -1)
+    o["to_specimen"] = o["to_specimen"].where(found == "", found)
+    undated = o["dtc"].isna() | text(o["notes"]).str.contains("date-from-issued", regex=False)
+    taken = facts.frame[["dtc", "day", "micros"]].iloc[np.maximum(row, 0)].set_axis(o.index)
+    use = undated & known & taken["dtc"].notna()
+    o["time_row"] = np.where(use, row, -1)
+    for column in ("dtc", "day", "micros"):
+        o[column] = o[column].where(~use, taken[column])
+    o["notes"] = o["notes"].where(~use, None)
+    return o
+
+
+def _specimen_parents(o: pd.DataFrame) -> pd.DataFrame | None:
+    """Return the Specimens as further sources of LBSPEC and LBDTC."""
+    parts = []
+    for column, variable in (("type_row", "LBSPEC"), ("time_row", "LBDTC")):
+        used = o[o[column] >= 0]
+        parts.append(parents_of(used.index, variable, "Specimen", used[column].to_numpy()))
+    return joined(parts)
 
 
 def _standardised(o: pd.DataFrame, inputs: Inputs) -> pd.DataFrame:
@@ -135,14 +184,16 @@ def _standardised(o: pd.DataFrame, inputs: Inputs) -> pd.DataFrame:
         comparator.where(comparator != "", None),
     )
     o["why"] = pd.Series(why, index=o.index, dtype="object").fillna("")
-    o.loc[needs & (unit["ucum"] == ""), "why"] = "unit-missing"
     o.loc[needs & (unit["ucum"] == "") & unit["given"], "why"] = "unit-unknown"
+    # a number without any unit stays as it was received; what it means in the standard unit is not known
+    o["unitless"] = needs & (unit["ucum"] == "") & ~unit["given"]
+    o.loc[o["unitless"], "why"] = ""
     front = comparator.where(numeric, "")
     o["orres"] = front + value
     o["orresu"] = unit["ct"].where(unit["ct"] != "", unit["ucum"]).where(numeric, "")
     o["stresc"] = pd.Series(standard, index=o.index, dtype="object").fillna("").astype("str")
     o.loc[~numeric, "stresc"] = _terms(value[~numeric], inputs)
-    o["stresu"] = o["to_standard_unit"].where(numeric, "")
+    o["stresu"] = o["to_standard_unit"].where(numeric & ~o["unitless"], "")
     for side in ("low", "high"):
         limit_unit = resolved_units(units, o[f"{side}_unit"], pd.Series(None, index=o.index), o[f"{side}_unit"])["ucum"]
         limit, _ = units.standard_results(
@@ -373,7 +424,7 @@ VARIABLES = (
         "LBSPEC",
         "Specimen Type",
         "Char",
-        path("to_specimen", "Observation.code"),
+        path("to_specimen", "Observation.specimen", "Specimen.type"),
         ASSIGNED,
         "Perm",
         "Record Qualifier",
@@ -434,7 +485,7 @@ VARIABLES = (
         "LBDTC",
         "Date/Time of Specimen Collection",
         "Char",
-        path("dtc", "Observation.effective[x]"),
+        path("dtc", "Observation.effective[x]", "Specimen.collection.collected[x]"),
         LABORATORY,
         "Exp",
         "Timing",
