@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path as FilePath
 
@@ -17,6 +18,7 @@ from adapter.writers.xpt import XptVariable
 CHUNK_ROWS = 16_384
 BATCH_ROWS = 4_096
 COMPONENT_ELEMENTS = ("code", "value[x]", "interpretation", "referenceRange", "dataAbsentReason")
+FHIR_PATH = re.compile(r"[A-Z][A-Za-z]+\.")
 TRACE_SCHEMA = pa.schema(
     [
         ("USUBJID", pa.dictionary(pa.int32(), pa.string())),
@@ -118,9 +120,14 @@ def xpt_variables(d: Dataset, s: DatasetSummary) -> list[XptVariable]:
 def traced(d: Dataset, s: DatasetSummary) -> list[Variable]:
     """Return the variables whose values come from a resource: read from it, or computed from what was read."""
     skip = {d.sequence, "USUBJID", "STUDYID", "DOMAIN"}
-    return [
-        v for v in present(d, s) if v.name not in skip and s.filled.get(v.name) and isinstance(v.source, Path | Call)
-    ]
+    return [v for v in present(d, s) if v.name not in skip and s.filled.get(v.name) and _from_resource(v)]
+
+
+def _from_resource(v: Variable) -> bool:
+    """Return whether a variable comes from FHIR: a value of the enrolment log or the trial has no resource."""
+    if isinstance(v.source, Path):
+        return any(FHIR_PATH.match(p) for p in v.source.fhir)
+    return isinstance(v.source, Call)
 
 
 def element_of(v: Variable, resource: str) -> str:

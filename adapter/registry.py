@@ -1,4 +1,4 @@
-"""Finds the datasets: every module of mappings.sdtm and mappings.adam that exports DATASET. Refuses what cannot be built."""
+"""Finds the datasets: every module of mappings.sdtm and mappings.adam exports DATASET; refuses what cannot be built."""
 
 from __future__ import annotations
 

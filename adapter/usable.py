@@ -243,6 +243,7 @@ def _note(
     if kind == "Patient":
         death = _first_days(table, "day")
         late = death > cuts[owner]
+        frame["deceased"] = frame["deceased"].astype(object)  # without a gap it comes as bool, which takes no None
         frame.loc[late, ["dtc", "day", "micros", "deceased"]] = None
         # what became of somebody who took consent back is not told, not even that something did
         _add_note(frame, late & (cuts[owner] == cut), "death-after-cut@deceasedDateTime")

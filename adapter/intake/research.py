@@ -100,7 +100,7 @@ def disagreements(
                 f"{arms.get(c.arm, c.arm)} in the ResearchSubject"
             )
     if missing:
-        found.append(f"{len(missing)} patients take part by their ResearchSubject and are not in the log")
+        found.append(f"patients who take part by their ResearchSubject and are not in the log: {len(missing)}")
     days: dict[str, set[str]] = {}
     for consent in _latest(known.consents):
         if consent.given and consent.day and consent.patient in owner:

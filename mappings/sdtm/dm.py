@@ -63,6 +63,7 @@ def subjects(inputs: Inputs) -> Records:
 NO_PATIENT = "the subject is in the log, but no Patient resource came in"
 NO_DEATH_DATE = "the patient is dead; the date is not known"
 NO_AGE = "age at consent cannot be computed: birth date or consent date is missing, partial or contradicts the other"
+CONTACTS = ("consent_date", "screening_date", "randomisation_date", "withdrawal_date")
 MOST_RACES = 6
 """As many races as us-core-race can name (OMB's five and Other); each has its own RACEn."""
 
@@ -91,7 +92,7 @@ def _demographics(s: pd.DataFrame, inputs: Inputs) -> None:
     default = inputs.trial.defaults.race or "UNKNOWN"
     s["race_ct"] = ["MULTIPLE" if len(r) > 1 else r[0] if r else default for r in races]
     for i in range(MOST_RACES):
-        s[f"race{i + 1}"] = [r[i] if len(r) > 1 else "" for r in races]
+        s[f"race{i + 1}"] = [r[i] if 1 < len(r) > i else "" for r in races]
     ethnic = [terms.get(("ETHNIC", t.split("\n")[0]), "") for t in text(s["ethnicity"])]
     s["ethnic"] = [e or inputs.trial.defaults.ethnicity for e in ethnic]
 
@@ -172,9 +173,9 @@ def _events(inputs: Inputs, dataset: str, groups: list[Any] | None = None) -> pd
 def _ends(s: pd.DataFrame) -> None:
     """Add rfendtc (last known contact, never after death) and rfpendtc (death or withdrawal of consent).
 
-    Consent, screening and randomisation of the log are contacts too: without any data RFENDTC is not before RFSTDTC.
+    The days of the log are contacts too: without any data RFENDTC is not before RFSTDTC.
     """
-    log = pd.concat([day_number(s[c]) for c in ("consent_date", "screening_date", "randomisation_date")], axis=1)
+    log = pd.concat([day_number(s[c]) for c in CONTACTS], axis=1)
     log = log.where(log.le(s["cut"], axis=0))
     seen = day_texts(pd.concat([s["last_seen"], log], axis=1).max(axis=1))
     died = s["dthdtc"].str.slice(0, 10)

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +165,8 @@ def test_the_closing_table_balances_and_counts_every_line_of_the_input(
     for name, (read, used, dropped, reasons) in rows.items():
         assert read == used + dropped, name
         assert dropped == sum(reasons.values()), name
-    assert total[:3] == tuple(sum(r[i] for r in rows.values()) for i in range(3))
+    columns = zip(*(row[:3] for row in rows.values()), strict=True)
+    assert total[:3] == tuple(map(sum, columns))
     for name, (read, *_) in rows.items():
         if name != "Observation":  # the line that is cut short has no type that can be read
             files = [p for p in demo10.fhir.iterdir() if p.name.split("-")[0].removesuffix(".ndjson") == name]
@@ -447,7 +449,8 @@ def test_a_stopped_build_says_one_line_and_leaves_nothing(
 def test_a_reader_that_goes_away_does_not_stop_the_build(tmp_path: Path) -> None:
     fhir, log = tiny(tmp_path)
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "adapter.cli", "build", fhir, "--enrolment", log, "--workers", "1", "--out", out]
+    arguments = map(str, (fhir, "--enrolment", log, "--workers", "1", "--out", out))
+    command = [sys.executable, "-m", "adapter.cli", "build", *arguments]
     read, write = os.pipe()
     os.close(read)
     with subprocess.Popen(command, env=ENV, stdout=write, stderr=write) as process:
@@ -517,8 +520,9 @@ def test_an_error_begins_on_its_own_line_below_the_bar(monkeypatch: pytest.Monke
 def test_a_real_terminal_gets_bars(tmp_path: Path) -> None:
     fhir, log = tiny(tmp_path)
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "adapter.cli", "build", fhir, "--enrolment", log, "--out", tmp_path / "out"]
-    with subprocess.Popen([*command, "--workers", "1"], env=ENV, stdout=subprocess.PIPE, stderr=theirs) as process:
+    arguments = map(str, (fhir, "--enrolment", log, "--workers", "1", "--out", tmp_path / "out"))
+    command = [sys.executable, "-m", "adapter.cli", "build", *arguments]
+    with subprocess.Popen(command, env=ENV, stdout=subprocess.PIPE, stderr=theirs) as process:
         os.close(theirs)
         seen = b""
         while True:
@@ -637,13 +641,13 @@ def test_doctor_compares_versions(few_checks: None, monkeypatch: pytest.MonkeyPa
 
     def version(name: str) -> str:
         if name not in has:
-            raise doctor.metadata.PackageNotFoundError(name)
+            raise metadata.PackageNotFoundError(name)
         return has[name]
 
     needs = ["one>=1.10", "two>=2.0", "three (>=3.1)", "four>=4", 'five>=5; extra == "test"']
-    monkeypatch.setattr(doctor.metadata, "requires", lambda _: needs)
-    monkeypatch.setattr(doctor.metadata, "version", version)
-    monkeypatch.setattr(doctor.metadata, "metadata", lambda _: {"Requires-Python": ">=99.0"})
+    monkeypatch.setattr(metadata, "requires", lambda _: needs)
+    monkeypatch.setattr(metadata, "version", version)
+    monkeypatch.setattr(metadata, "metadata", lambda _: {"Requires-Python": ">=99.0"})
     assert {c.what: (c.ok, c.needed) for c in packages("any")} == {
         "Python": (False, ">= 99.0"),
         "one": (False, ">= 1.10"),

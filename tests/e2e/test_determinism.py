@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import random
+import shutil
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
@@ -12,6 +14,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from adapter import build
@@ -23,8 +27,8 @@ SMALL_RANGE = 120_000  # about fifty ranges
 
 @pytest.fixture
 def many_groups(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A map task for almost every bucket; the driver cuts the groups, so this reaches every executor."""
-    monkeypatch.setattr("adapter.run.GROUP_ROWS", 300)
+    """Several map tasks, though the cohort is small; the driver cuts the groups, so this reaches every executor."""
+    monkeypatch.setattr("adapter.run.GROUP_ROWS", 1500)
 
 
 def test_the_build_has_all_that_is_compared(demo10_build: Result) -> None:
@@ -33,7 +37,7 @@ def test_the_build_has_all_that_is_compared(demo10_build: Result) -> None:
     assert {"rejects.ndjson", "data-issues.csv", "unmapped.csv"} <= set(found)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_order_of_files_and_lines_does_not_matter(
     seed: int, demo10: Cohort, demo10_build: Result, tmp_path: Path
 ) -> None:
@@ -140,7 +144,7 @@ class Murderer(Executor):
         self.thread.join()
 
 
-@pytest.mark.parametrize("seed", [11, 12])
+@pytest.mark.parametrize("seed", [11, pytest.param(12, marks=pytest.mark.long)])
 @pytest.mark.usefixtures("many_groups")
 def test_an_executor_that_reorders_duplicates_and_kills(
     seed: int, demo10: Cohort, demo10_build: Result, tmp_path: Path
@@ -199,7 +203,40 @@ def test_a_real_pool_that_loses_workers(demo10: Cohort, demo10_build: Result, tm
     assert hashes(tmp_path / "out", EVERYTHING) == hashes(demo10_build.out, EVERYTHING)
 
 
-def test_building_twice_into_one_folder_gives_the_same(demo10: Cohort, demo10_build: Result, tmp_path: Path) -> None:
-    for _ in range(2):
-        build(demo10.fhir, out=tmp_path / "out", enrolment=demo10.log, site=demo10.site, workers=1, overwrite=True)
+def test_a_build_over_an_earlier_one_gives_the_same(demo10: Cohort, demo10_build: Result, tmp_path: Path) -> None:
+    shutil.copytree(demo10_build.out, tmp_path / "out")
+    build(demo10.fhir, out=tmp_path / "out", enrolment=demo10.log, site=demo10.site, workers=1, overwrite=True)
     assert hashes(tmp_path / "out", EVERYTHING) == hashes(demo10_build.out, EVERYTHING)
+
+
+@pytest.mark.usefixtures("many_groups")
+def test_small_pieces_give_the_same_bytes(demo10: Cohort, demo10_build: Result, tmp_path: Path) -> None:
+    """In how many pieces the subjects are mapped shows nowhere, not even in how a Parquet file is laid out."""
+    build(demo10.fhir, out=tmp_path / "out", enrolment=demo10.log, site=demo10.site, workers=1, range_bytes=SMALL_RANGE)
+    assert hashes(tmp_path / "out", EVERYTHING) == hashes(demo10_build.out, EVERYTHING)
+
+
+def test_parquet_dictionaries_hold_the_values_and_nothing_else(demo10_build: Result) -> None:
+    """pyarrow leaves memory as it was found behind a dictionary that names a value twice: it must not get into OUT."""
+    for path in sorted(demo10_build.out.glob("trace/*.parquet")):
+        raw, file = path.read_bytes(), pq.ParquetFile(path)
+        for group in range(file.num_row_groups):
+            values = file.read_row_group(group)
+            for i, name in enumerate(values.column_names):
+                column = file.metadata.row_group(group).column(i)
+                if column.physical_type == "BYTE_ARRAY" and column.has_dictionary_page:
+                    page = raw[column.dictionary_page_offset : column.data_page_offset]
+                    known = {str(v).encode() for v in values.column(name).to_pylist() if v is not None}
+                    assert set(_byte_arrays(page)) <= known, f"{path.name} {name} has bytes that are no value of it"
+
+
+def _byte_arrays(page: bytes) -> list[bytes]:
+    """Return the values of a PLAIN dictionary page (4 bytes of length, then the value), from its zstd frame."""
+    frame = page[page.index(bytes.fromhex("28b52ffd")) :]
+    data = pa.CompressedInputStream(io.BytesIO(frame), "zstd").read()
+    found, at = [], 0
+    while at < len(data):
+        size = int.from_bytes(data[at : at + 4], "little")
+        found.append(data[at + 4 : at + 4 + size])
+        at += 4 + size
+    return found

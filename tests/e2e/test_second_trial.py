@@ -227,7 +227,17 @@ def test_the_log_is_read_as_the_trial_spells_it(tmp_path: Path) -> None:
 
 def words_of_the_first_trial() -> set[str]:
     t = load_trial(find_trials()["pgf_msc"])
-    words = {t.study.id, t.study.sponsor, t.study.title, t.study.time_zone, "UC-MSC", "PGF", "Poor Graft", "CTRL", "MSC"}
+    words = {
+        t.study.id,
+        t.study.sponsor,
+        t.study.title,
+        t.study.time_zone,
+        "UC-MSC",
+        "PGF",
+        "Poor Graft",
+        "CTRL",
+        "MSC",
+    }
     words |= {a.label for a in t.arms.values()} | {d.text for d in t.decisions}
     return {w for w in words if w}
 
@@ -290,9 +300,7 @@ def changed_lines(a: Path, b: Path) -> list[tuple[str, str]]:
     """Return pairs of differing pieces of two XML files, cut at tags."""
     one, two = (re.split(r"(?<=>)", p.read_text("utf-8")) for p in (a, b))
     matcher = difflib.SequenceMatcher(None, one, two, autojunk=False)
-    return [
-        ("".join(one[i:j]), "".join(two[k:m])) for tag, i, j, k, m in matcher.get_opcodes() if tag != "equal"
-    ]
+    return [("".join(one[i:j]), "".join(two[k:m])) for tag, i, j, k, m in matcher.get_opcodes() if tag != "equal"]
 
 
 def with_change(folder: Path, old: str, new: str) -> Path:
@@ -324,9 +332,7 @@ def test_a_copy_of_the_trial_gives_the_same_bytes(demo10: Cohort, demo10_build: 
 def test_a_setting_that_a_method_names_changes_that_method_and_its_data(
     demo10: Cohort, demo10_build: Result, tmp_path: Path
 ) -> None:
-    changed = with_change(
-        tmp_path / "t", 'untimed_at_baseline = "before"', 'untimed_at_baseline = "after"'
-    )
+    changed = with_change(tmp_path / "t", 'untimed_at_baseline = "before"', 'untimed_at_baseline = "after"')
     out = package(demo10, changed, tmp_path / "out")
     # LBLOBXFL's Method, and LBLOBXFL where an untimed result of the first day was flagged
     names = differing(demo10_build.out, out)
@@ -340,9 +346,7 @@ def test_a_setting_that_a_method_names_changes_that_method_and_its_data(
     pd.testing.assert_frame_equal(a.drop(columns="LBLOBXFL"), b.drop(columns="LBLOBXFL"))
 
 
-def test_a_limit_that_ts_names_changes_that_record_only(
-    demo10: Cohort, demo10_build: Result, tmp_path: Path
-) -> None:
+def test_a_limit_that_ts_names_changes_that_record_only(demo10: Cohort, demo10_build: Result, tmp_path: Path) -> None:
     age = load_trial(find_trials()["pgf_msc"]).setting("eligibility.age_max")
     changed = with_change(tmp_path / "t", f"age_max = {age}", f"age_max = {age + 1}")
     out = package(demo10, changed, tmp_path / "out")

@@ -79,7 +79,7 @@ def test_the_wheel_holds_the_packages_with_their_data_and_nothing_else(wheel: Pa
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
-    """An empty environment with the wheel in it, and the packages of this one. Returns its bin and what PYTHONPATH needs."""
+    """An empty environment with the wheel in it, and this one's packages. Returns its bin and the variables to set."""
     folder = tmp_path_factory.mktemp("installed") / "venv"
     venv.create(folder, with_pip=False)
     site = next((folder / "lib").glob("python*/site-packages"))

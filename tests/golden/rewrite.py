@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.golden.cases import build_case, cases, expected_files, observed, read_expected, write_expected
+from tests.golden.cases import build_case, cases, compared, expected_files, read_expected, write_expected
 
 
 def rewrite(names: list[str]) -> int:
@@ -25,8 +25,8 @@ def rewrite(names: list[str]) -> int:
         with tempfile.TemporaryDirectory() as folder:
             result = build_case(case, Path(folder))
             for name in expected_files(case):
-                comments, columns, rows = read_expected(case, name)
-                found = observed(result, name, columns)
+                comments, columns, _ = read_expected(case, name)
+                rows, found = compared(result, case, name)
                 if found != rows:
                     write_expected(case, name, comments, columns, found)
                     print(f"changed {case}/expected/{name}.csv")

@@ -9,7 +9,7 @@ import pytest
 
 from adapter.reasons import REASONS
 from adapter.result import Result
-from tests.golden.cases import ALWAYS, FOLDER, build_case, cases, expected_files, observed, read_expected
+from tests.golden.cases import ALWAYS, FOLDER, build_case, cases, compared, expected_files, read_expected
 
 
 @pytest.fixture(scope="module", params=cases())
@@ -21,8 +21,7 @@ def test_case(built: tuple[str, Result]) -> None:
     case, result = built
     wrong = []
     for name in expected_files(case):
-        _, columns, rows = read_expected(case, name)
-        found = observed(result, name, columns)
+        rows, found = compared(result, case, name)
         missing = [r for r in rows if r not in found]
         more = [r for r in found if r not in rows]
         if found != rows:

@@ -34,7 +34,7 @@ LAYERS = (
     ("spec", "records", "terminology", "codes", "units", "site", "intake.decimals"),
     ("trial", "trial_models", "trial_rules", "trial_events", "trial_tables", "trial_checks", "trial_docs", "derive"),
     ("registry", "evaluate", "summary", "supplement", "enrolment", "knowledge", "intake", "identify", "writers"),
-    ("sources", "store", "usable", "accounts", "define", "map", "assemble", "docs", "result"),
+    ("sources", "store", "usable", "accounts", "define", "map", "assemble", "links", "docs", "result"),
     ("tasks", "executors", "ingest", "output", "deliver", "progress"),
     ("run", "__init__"),
     ("cli", "__main__", "commands", "doctor"),
@@ -140,9 +140,24 @@ def test_no_circles() -> None:
 
 
 def test_the_core_does_no_input_or_output() -> None:
-    """map, derive, evaluate, summary, supplement and define are pure: no clock, no files, no randomness, no processes."""
-    pure = [p for p in ADAPTER if p.parts[-2] == "derive" or p.stem in ("map", "evaluate", "summary", "supplement", "define")]
-    forbidden = {"os", "time", "random", "secrets", "uuid", "subprocess", "tempfile", "shutil", "socket", "multiprocessing"}
+    """map, derive, evaluate, summary, supplement, define are pure: no clock, no files, no randomness, no processes."""
+    pure = [
+        p
+        for p in ADAPTER
+        if p.parts[-2] == "derive" or p.stem in ("map", "evaluate", "summary", "supplement", "define")
+    ]
+    forbidden = {
+        "os",
+        "time",
+        "random",
+        "secrets",
+        "uuid",
+        "subprocess",
+        "tempfile",
+        "shutil",
+        "socket",
+        "multiprocessing",
+    }
     assert len(pure) >= 8
     for path in [*pure, *DECLARATIONS]:
         assert forbidden & {m.split(".")[0] for m in imports(path)} == set(), name_of(path)

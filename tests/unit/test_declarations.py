@@ -204,7 +204,7 @@ def test_value_levels_are_told_apart_by_a_variable_of_the_dataset(d: Dataset) ->
 
 @pytest.mark.parametrize(("d", "v"), named(VARIABLES))
 def test_origin_fits_the_source(d: Dataset, v: Variable) -> None:
-    """Derived <-> a Method; Collected has a FHIR path or log column, since there is no CRF; no value <-> Not Available."""
+    """Derived <-> a Method; Collected has a FHIR path or log column (there is no CRF); no value <-> Not Available."""
     assert v.origin.type in get_args(DefineOrigin)
     if isinstance(v.source, Call):
         assert v.origin.type == "Derived"
@@ -225,7 +225,8 @@ def test_origin_fits_the_source(d: Dataset, v: Variable) -> None:
 @pytest.mark.parametrize(("d", "v"), named([(d, v) for d, v in VARIABLES if isinstance(v.source, Source)]))
 def test_fhir_paths_name_a_resource_that_is_read(d: Dataset, v: Variable) -> None:
     assert isinstance(v.source, Source)
-    read = {"Patient", "Observation", "MedicationAdministration", "Procedure", "Medication", "BiologicallyDerivedProduct"}
-    other = ("enrolment log: ", "trial definition: ", "products.csv", "data cut")
+    read = {"Patient", "Observation", "MedicationAdministration", "Procedure"}
+    read |= {"Medication", "BiologicallyDerivedProduct", "Specimen"}
+    other = ("enrolment log: ", "trial definition", "products.csv", "data cut")
     for p in v.source.fhir:
         assert p.startswith(other) or p.split(".")[0] in read, p

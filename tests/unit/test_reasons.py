@@ -1,4 +1,4 @@
-"""The closed list of reasons: every code that the program writes is in it, and every code in it is written somewhere."""
+"""The closed list of reasons: every code the program writes is in it, and every code in it is written somewhere."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_every_reason_that_is_given_is_in_the_list() -> None:
             name = getattr(call.func, "id", getattr(call.func, "attr", ""))
             if len(call.args) > place[name] and isinstance(call.args[place[name]], ast.Constant):
                 unknown += [(path.name, t) for t in texts(call.args[place[name]]) if t not in REASONS]
-        notes = {t for t in re.findall(r'"([a-z]+(?:-[a-z]+)+)@', path.read_text(encoding="utf-8"))}
+        notes = set(re.findall(r'"([a-z]+(?:-[a-z]+)+)@', path.read_text(encoding="utf-8")))
         unknown += [(path.name, t) for t in notes if t not in REASONS]
     assert unknown == []
 

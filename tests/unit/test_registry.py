@@ -87,7 +87,11 @@ def test_references_are_those_to_other_datasets() -> None:
         ([dataset("AA", derived("X", "DM.RFSTDTC"))], "AA: unknown dataset 'DM'"),
         ([dataset("AA", derived("X", "BB.USUBJIDD")), dataset("BB")], "unknown variable of BB 'USUBJIDD'"),
         (
-            [dataset("AA", derived("X", "BB.Y")), dataset("BB", derived("Y", "CC.Z")), dataset("CC", copied("Z", "AA.X"))],
+            [
+                dataset("AA", derived("X", "BB.Y")),
+                dataset("BB", derived("Y", "CC.Z")),
+                dataset("CC", copied("Z", "AA.X")),
+            ],
             "circle: AA -> BB -> CC -> AA",
         ),
     ],

@@ -67,7 +67,10 @@ def test_two_sites_have_two_keys(tmp_path: Path) -> None:
 
 
 def test_processes_that_start_at_once_agree_on_one_key(tmp_path: Path) -> None:
-    code = "import sys; from pathlib import Path; from adapter.site import open_site; " "sys.stdin.readline(); " "print(open_site(Path(sys.argv[1])).fingerprint())"  # fmt: skip
+    code = (
+        "import sys; from pathlib import Path; from adapter.site import open_site; sys.stdin.readline(); "
+        "print(open_site(Path(sys.argv[1])).fingerprint())"
+    )
     started = [
         subprocess.Popen(
             [sys.executable, "-c", code, str(tmp_path / "site")],
@@ -112,7 +115,7 @@ def test_a_malformed_key_is_refused_and_not_shown(tmp_path: Path, text: str) -> 
 
 def test_a_folder_in_place_of_the_key(tmp_path: Path) -> None:
     (tmp_path / "key").mkdir(mode=0o700)
-    with pytest.raises(SiteError, match="cannot read .*key"):
+    with pytest.raises(SiteError, match=r"cannot read .*key"):
         open_site(tmp_path)
 
 
@@ -123,5 +126,5 @@ def test_a_key_that_is_not_there(tmp_path: Path) -> None:
 
 def test_a_site_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(SiteError, match="cannot make the site folder .*--site"):
+    with pytest.raises(SiteError, match=r"cannot make the site folder .*--site"):
         open_site(tmp_path / "file" / "site")

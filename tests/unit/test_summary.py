@@ -26,7 +26,7 @@ def frame(*rows: tuple[str, str, str, float | None]) -> pd.DataFrame:
     made = pd.DataFrame(rows, columns=["USUBJID", "TESTCD", "RES", "NUM"])
     made.insert(2, "TEST", made["TESTCD"].map(TESTS))
     made["NUM"] = made["NUM"].astype("float64")
-    return made.astype({c: "str" for c in ("USUBJID", "TESTCD", "TEST", "RES")})
+    return made.astype(dict.fromkeys(("USUBJID", "TESTCD", "TEST", "RES"), "str"))
 
 
 def summary(data: pd.DataFrame) -> DatasetSummary:
