@@ -99,9 +99,7 @@ class OutputFolder:
             names = sorted(p.relative_to(self.staging).as_posix() for p in self.staging.rglob("*") if p.is_file())
             for name in names:
                 if name not in self.old and os.path.lexists(self.folder / name):
-                    raise OutputError(
-                        f"{self.folder / name} has come into being during the build; nothing was replaced"
-                    )
+                    raise OutputError(f"{self.folder / name} came into being during the build; nothing was replaced")
                 _sync(self.staging / name)
             for journal, files in ((_WHILE, {*names, *self.old}), (_AFTER, {*names})):
                 _write(self.staging / journal, json_bytes({"files": sorted(files)}))

@@ -12,6 +12,8 @@ import pandas as pd
 from adapter.errors import InputError, unknown
 from adapter.registry import shipped
 
+REJECT_COLUMNS = ("file", "line", "offset", "resource_type", "keyed_id", "reason", "element", "message")
+
 
 class Datasets(Mapping[str, pd.DataFrame]):
     """The datasets of a folder of XPT files; each is read when it is first asked for.
@@ -72,7 +74,7 @@ class Result:
     def rejects(self) -> pd.DataFrame:
         """The rejects as a frame: file, line, offset, resource_type, keyed_id, reason, element, message."""
         with open(self.out / "rejects.ndjson", encoding="utf-8") as f:
-            return pd.DataFrame([json.loads(line) for line in f])
+            return pd.DataFrame([json.loads(line) for line in f], columns=list(REJECT_COLUMNS))
 
     @property
     def issues(self) -> pd.DataFrame:

@@ -50,7 +50,7 @@ def sequence_number(usubjid: Series[Any]) -> Series[int]:
 
 
 def age_in_years(birth: Series[Any], at: Series[Any], partial: str) -> Series[float]:
-    """Complete years from {a0} to {a1}; a birth date without month or day is handled as `{partial}`.
+    """Complete years from the birth date to {a1}; a birth date without month or day is handled as `{partial}`.
 
     partial: empty (no age) | earliest | latest | middle: which possible day stands in (sdtm-conventions, DM).
     """

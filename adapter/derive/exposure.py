@@ -56,7 +56,7 @@ def _per_kg(dose: str, weight: str, per_unit: str) -> float:
 
 
 def first_treatments(events: pd.DataFrame, limits: Series[Any], count_ongoing: bool, limited: bool) -> pd.DataFrame:
-    """Return first and last study treatment per subject: columns first, last (dtc), record (of the first).
+    """Return first and last study treatment per subject: columns first, last (dtc), record, last_record (their labels).
 
     events: USUBJID, dtc, end_dtc, open (bool), record. limits: USUBJID -> first day that counts (ISO day, empty: none
     counts). count_ongoing: a course under way at the limit counts from the limit; limited: apply the limits at all.
@@ -75,6 +75,6 @@ def first_treatments(events: pd.DataFrame, limits: Series[Any], count_ongoing: b
     e["last"] = end.where(end != "", e["dtc"])
     e = e.sort_values(["USUBJID", "from", "record"], kind="stable")
     first = e.drop_duplicates("USUBJID").set_index("USUBJID")
+    last = e.sort_values(["USUBJID", "last", "record"], kind="stable").drop_duplicates("USUBJID", keep="last")
     made = pd.DataFrame({"first": first["from"], "record": first["record"]})
-    made["last"] = e.groupby("USUBJID")["last"].max()
-    return made
+    return made.join(last.set_index("USUBJID")[["last", "record"]].rename(columns={"record": "last_record"}))

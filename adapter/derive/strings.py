@@ -36,12 +36,17 @@ def _folded(text: str) -> str:
 
 
 def byte_pieces(text: str, size: int) -> list[str]:
-    """Return the text cut into pieces of at most `size` UTF-8 bytes, never inside a character; at least one piece."""
+    """Return the text cut into pieces of at most `size` UTF-8 bytes, never inside a character; at least one piece.
+
+    A blank at a cut begins the next piece: XPT does not keep blanks at the end of a value.
+    """
     pieces, piece, used = [], "", 0
     for character in text:
         width = len(character.encode())
-        if used + width > size:
-            pieces.append(piece)
-            piece, used = "", 0
+        while used + width > size:
+            kept = piece.rstrip(" ") or piece
+            pieces.append(kept)
+            piece = piece[len(kept) :]
+            used = len(piece)
         piece, used = piece + character, used + width
     return [*pieces, piece]

@@ -30,7 +30,7 @@ from adapter.intake.structs import (
 
 Row = tuple[Any, ...]
 EVENT_STATUSES = frozenset(
-    "preparation in-progress not-done on-hold stopped completed entered-in-error unknown".split()
+    ["preparation", "in-progress", "not-done", "on-hold", "stopped", "completed", "entered-in-error", "unknown"]
 )
 _HEAD = msgspec.json.Decoder(Head)
 _MEDICATION = msgspec.json.Decoder(Medication)
@@ -73,7 +73,7 @@ def administration_rows(r: MedicationAdministration, read: Reading, head: Row) -
         dose_text, route, route_text = d.text, codings(d.route), text_of(d.route)
     reason = text_of(r.statusReason[0]) if r.statusReason else None
     indication = text_of(r.reasonCode[0]) if r.reasonCode else None
-    columns = (code, text, drug.form, drug.lot or _lot(r.extension, read), drug.expires, *start, *end)
+    columns: Row = (code, text, drug.form, drug.lot or _lot(r.extension, read), drug.expires, *start, *end)
     columns += (
         _open(r.effectivePeriod),
         dose,
@@ -127,7 +127,7 @@ def _lot(extensions: list[Extension] | None, read: Reading) -> str | None:
 
 
 def procedure_rows(r: Procedure, read: Reading, head: Row) -> list[Row]:
-    """Return the row of one Procedure (FHIR R4). R4 has no amount; one valueQuantity extension is taken as it is given."""
+    """Return the row of one Procedure (FHIR R4). R4 has no amount; one valueQuantity extension is taken as given."""
     code, text = codings(r.code), text_of(r.code)
     if code is None and text is None:
         raise Reject("no-code", "code")
@@ -138,7 +138,7 @@ def procedure_rows(r: Procedure, read: Reading, head: Row) -> list[Row]:
         dose = read.number(amounts[0].value, "extension.valueQuantity.value")
         dose_unit, dose_unit_text = amounts[0].code, amounts[0].unit
     indication = text_of(r.reasonCode[0]) if r.reasonCode else None
-    columns = (code, text, *start, *end, _open(r.performedPeriod), text_of(r.statusReason), indication)
+    columns: Row = (code, text, *start, *end, _open(r.performedPeriod), text_of(r.statusReason), indication)
     columns += (dose, dose_unit, dose_unit_text)
     return [(*head, "", read.take_notes(), *columns, _lot(r.extension, read))]
 

@@ -6,6 +6,7 @@ Every line that comes in is counted: read = kept + dropped by reason. Data of pa
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -15,20 +16,24 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from adapter.identify import LOOK_UPS, PREFIX, resource_type
+from adapter.identify import DECODERS, LOOK_UPS, PREFIX, resource_type
 from adapter.intake import events, observation, people, structs
 from adapter.intake.observation import ObservationRows
-from adapter.intake.reading import Reading, Reject
+from adapter.intake.reading import Reading, Reject, identity
 from adapter.intake.rows import PlainRows, Rows
-from adapter.intake.structs import ATTRIBUTION, Reference
+from adapter.intake.structs import ATTRIBUTION, Attribution, Reference
 
-CONSENT_STATUSES = frozenset("draft proposed active rejected inactive entered-in-error".split())
+CONSENT_STATUSES = frozenset(["draft", "proposed", "active", "rejected", "inactive", "entered-in-error"])
 RESEARCH_SUBJECT_STATUSES = frozenset(
     "candidate eligible follow-up ineligible not-registered off-study on-study on-study-intervention "
     "on-study-observation pending-on-study potential-candidate screening withdrawn".split()
 )
 _REFERENCE = msgspec.json.Decoder(Reference)
-SPECIMEN_STATUSES = frozenset("available unavailable unsatisfactory entered-in-error".split())
+_ID = msgspec.json.Decoder(str)
+FHIR_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What decoding a line or an element raises: broken JSON, a wrong type, bytes that are no UTF-8, endless nesting."""
+SPECIMEN_STATUSES = frozenset(["available", "unavailable", "unsatisfactory", "entered-in-error"])
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,11 @@ class Reader:
 
 def _subject(r: Any) -> bytes:
     return bytes(r.subject)
+
+
+def _itself(r: Any) -> bytes:
+    """Return the reference to a Patient resource itself; empty where its id is no FHIR id."""
+    return msgspec.json.encode({"reference": f"Patient/{r.id}"}) if r.id and FHIR_ID.fullmatch(r.id) else b""
 
 
 def _plain(kind: str, rows: Callable[[Any, Reading, tuple[Any, ...]], list[tuple[Any, ...]]]) -> Callable[[], Rows]:
@@ -80,7 +90,7 @@ READERS: dict[str, Reader] = {
     ),
     "Patient": Reader(
         msgspec.json.Decoder(structs.Patient).decode,
-        lambda r: b'{"reference":"Patient/%b"}' % (r.id or "").encode(),
+        _itself,
         _plain("Patient", people.patient_rows),
         None,
     ),
@@ -145,6 +155,8 @@ def intake(lines: Iterable[bytes], read: Reading, buckets: int, file: int, first
                 kind = resource_type(line) or ""
             reader = readers.get(kind)
             if reader is None:
+                if kind in LOOK_UPS:
+                    DECODERS[kind].decode(line)  # identification passed over what it could not read; here it is told
                 _not_read(kind, taken, RejectLine(file, number, here, "no-resource-type", "", "", None))
                 continue
             resource = reader.decode(line)
@@ -153,7 +165,7 @@ def intake(lines: Iterable[bytes], read: Reading, buckets: int, file: int, first
                 patient = owners[who]
             except KeyError:
                 patient = owners[who] = _owner(who, read)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as e:
+        except UNREADABLE as e:
             if line.strip():
                 _broken(kind, line, e, taken, read, RejectLine(file, number, here, "json-broken", "", kind, None))
             continue
@@ -165,8 +177,8 @@ def intake(lines: Iterable[bytes], read: Reading, buckets: int, file: int, first
             taken.dropped[kind, "no-subject"] += 1
             taken.rejects.append(RejectLine(file, number, here, "no-subject", "", kind, None))
             continue
-        identity = f"{kind}/{resource.id}"
-        rid = keyed(identity)
+        own = f"{kind}/{resource.id}"
+        rid = keyed(own)
         try:
             status = resource.status if reader.statuses is not None else None
             if status not in reader.usual or resource.modifierExtension or resource.implicitRules or not resource.id:
@@ -186,12 +198,12 @@ def intake(lines: Iterable[bytes], read: Reading, buckets: int, file: int, first
             known = rid if resource.id else None
             taken.rejects.append(RejectLine(file, number, here, e.reason, e.where, kind, known))
             continue
-        except msgspec.MsgspecError as e:
+        except UNREADABLE as e:
             read.notes.clear()
             counts[kind] -= 1
             _broken(kind, line, e, taken, read, RejectLine(file, number, here, "json-broken", "", kind, None))
             continue
-        links.append((rid, identity, patient))
+        links.append((rid, own, patient))
     for kind, found in rows.items():
         table = found.table()
         if table is not None:
@@ -204,7 +216,10 @@ def _owner(who: bytes, read: Reading) -> bytes | None:
     subject = _REFERENCE.decode(who) if who else None
     if subject is None or subject.reference is None:
         return b""
-    patient = read.referred(subject, "Patient")
+    target = identity(subject.reference)
+    if target is None:  # a contained, conditional or malformed reference leads nowhere
+        return b""
+    patient = read.keyed(target)
     return patient if patient in read.subjects else None
 
 
@@ -224,27 +239,35 @@ def _broken(kind: str, line: bytes, e: Exception, taken: Taken, read: Reading, r
     """
     kind = kind or "(none)"
     taken.read[kind] += 1
-    if not isinstance(e, msgspec.ValidationError):
+    if not isinstance(e, msgspec.ValidationError) or not line.lstrip().startswith(b"{"):
         taken.dropped[kind, "json-broken"] += 1
         taken.rejects.append(reject)
         return
     rid = None
     try:
         a = ATTRIBUTION.decode(line)
-    except msgspec.ValidationError:
+    except UNREADABLE:
         a = None
-    if a is not None and a.id:
-        name = Reference(reference=f"Patient/{a.id}") if kind == "Patient" else a.subject or a.patient or a.individual
+    own_id = _own_id(a)
+    if a is not None:
+        name = Reference(reference=f"Patient/{own_id}") if kind == "Patient" else a.subject or a.patient or a.individual
         patient = read.referred(name, "Patient")
         if patient is not None:
             if patient not in read.subjects:
                 taken.dropped[kind, "not-a-subject"] += 1
                 return
-            rid = read.keyer.keyed(f"{kind}/{a.id}")
+            rid = read.keyer.keyed(f"{kind}/{own_id}") if own_id else None
     # msgspec names the element (`$.status`) and the types, never the value
     where = str(e).rpartition("$")[2].strip("`. ") if "$" in str(e) else ""
     taken.dropped[kind, "element-wrong-type"] += 1
     taken.rejects.append(reject._replace(reason="element-wrong-type", where=where, rid=rid))
+
+
+def _own_id(a: Attribution | None) -> str:
+    try:
+        return _ID.decode(a.id) if a is not None and a.id else ""
+    except UNREADABLE:
+        return ""
 
 
 def _check(r: Any, reader: Reader) -> str | None:

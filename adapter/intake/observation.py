@@ -22,7 +22,9 @@ from adapter.intake.structs import (
 )
 from adapter.intake.tables import TABLES
 
-STATUSES = frozenset("registered preliminary final amended corrected cancelled entered-in-error unknown".split())
+STATUSES = frozenset(
+    ["registered", "preliminary", "final", "amended", "corrected", "cancelled", "entered-in-error", "unknown"]
+)
 _concept = decoder(CodeableConcept)
 _concepts = decoder(list[CodeableConcept])
 _quantity = decoder(Quantity)
@@ -42,6 +44,7 @@ _GROUPS = {
 _OWN = ("pat", "rid", "sha", "updated", "version", "file", "line", "status", "element", "focus", "members")
 _ORDER = ("category", "time", "method", "specimen", "code", "value", "interpretation", "range")
 BATCH = 2048
+OTHER_VALUES = ("valueRange", "valueRatio", "valueSampledData", "valueTime", "valueDateTime", "valuePeriod")
 
 
 class ObservationRows:
@@ -115,7 +118,10 @@ class ObservationRows:
     def _value(self, v: Value, quantity: bytes, where: str, read: Reading) -> int:
         group = self._own[1]
         if quantity and _only_quantity(v):
-            return group.pick(quantity, _quantity_value, read)
+            try:
+                return group.pick(quantity, _quantity_value, read)
+            except Reject as e:
+                raise Reject(e.reason, where + e.where) from e
         picked = _value(v, quantity, where, read)
         found = group.ids.get(picked)
         return group.put(picked, picked) if found is None else found
@@ -174,6 +180,10 @@ def _only_quantity(v: Value) -> bool:
         and v.valueBoolean is None
         and not v.valueRange
         and not v.valueRatio
+        and not v.valueSampledData
+        and not v.valueTime
+        and not v.valueDateTime
+        and not v.valuePeriod
     )
 
 
@@ -230,7 +240,7 @@ def _value(v: Value, quantity: bytes, where: str, read: Reading) -> Picked:
         "concept": len(v.valueCodeableConcept) > 0,
         "integer": len(v.valueInteger) > 0,
         "boolean": v.valueBoolean is not None,
-        "other": len(v.valueRange) > 0 or len(v.valueRatio) > 0,
+        "other": any(len(getattr(v, name)) for name in OTHER_VALUES),
     }
     kinds = [k for k, there in filled.items() if there]
     if len(kinds) > 1:

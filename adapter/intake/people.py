@@ -13,7 +13,7 @@ ETHNICITY = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-ethnicity"
 
 
 def patient_rows(r: Patient, read: Reading, head: Row) -> list[Row]:
-    """Return the row of one Patient: gender, birth, death, race and ethnicity (us-core extensions), replaced-by link."""
+    """Return the row of one Patient: gender, birth, death, race and ethnicity (us-core), replaced-by link."""
     birth = read.date(r.birthDate, "birthDate")
     died = read.date(r.deceasedDateTime, "deceasedDateTime") if r.deceasedDateTime is not None else NO_DATE
     deceased = True if r.deceasedDateTime is not None else r.deceasedBoolean

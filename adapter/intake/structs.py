@@ -101,6 +101,10 @@ class Value(Resource, gc=False, kw_only=True):
     valueBoolean: bool | None = None
     valueRange: Raw = NONE
     valueRatio: Raw = NONE
+    valueSampledData: Raw = NONE
+    valueTime: Raw = NONE
+    valueDateTime: Raw = NONE
+    valuePeriod: Raw = NONE
     dataAbsentReason: Raw = NONE
     interpretation: Raw = NONE
     referenceRange: Raw = NONE
@@ -232,7 +236,7 @@ class Attribution(Struct, gc=False):
     """What ties a resource that could not be decoded to a patient; used for rejects, never for data."""
 
     resourceType: str | None = None
-    id: str | None = None
+    id: Raw = NONE
     subject: Reference | None = None
     patient: Reference | None = None
     individual: Reference | None = None

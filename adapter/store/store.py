@@ -152,9 +152,7 @@ class Store:
         try:
             return State.from_json(json.loads(found[-1].read_bytes()))
         except (OSError, ValueError, TypeError, KeyError) as e:
-            raise StoreError(
-                f"commit {found[-1]} cannot be read: {type(e).__name__} {e}; expected a whole commit"
-            ) from e
+            raise StoreError(f"commit {found[-1]} is damaged: {type(e).__name__} {e}; expected a whole commit") from e
 
     @contextmanager
     def writing(self) -> Iterator[State]:

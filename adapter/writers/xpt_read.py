@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -50,7 +51,7 @@ def read_xpt(path: Path) -> tuple[pd.DataFrame, str, dict[str, str]]:
     matrix = np.frombuffer(body, dtype=np.uint8, count=rows * width).reshape(rows, width)
     filled = np.flatnonzero((matrix != 0x20).any(axis=1))
     rows = int(filled[-1]) + 1 if len(filled) else 0  # what follows is the padding of the last 80-byte record
-    columns = {}
+    columns: dict[str, pd.Series[Any]] = {}
     for kind, length, place, name, _ in names:
         cells = np.ascontiguousarray(matrix[:rows, place : place + length])
         if kind == 1:

@@ -98,32 +98,36 @@ def _demographics(s: pd.DataFrame, inputs: Inputs) -> None:
 
 
 def _treatments(s: pd.DataFrame, inputs: Inputs, issues: list[pd.DataFrame]) -> pd.DataFrame | None:
-    """Add rfstdtc, rfxstdtc, rfxendtc, actual arm and the reason why an arm is empty; return the sources of RFSTDTC."""
+    """Add rfstdtc, rfxstdtc, rfxendtc, actual arm and why an arm is empty; return the sources of the dates."""
     ex = _events(inputs, "EX")
     given = first_treatments(ex, pd.Series(dtype="str"), count_ongoing=False, limited=False)
     s["rfxstdtc"] = text(s["USUBJID"].map(given["first"]))
     s["rfxendtc"] = text(s["USUBJID"].map(given["last"]))
+    parents = [
+        _sources(inputs, "EX", s, given[record], variable)
+        for variable, record in (("RFXSTDTC", "record"), ("RFXENDTC", "last_record"))
+    ]
     received = {u: set(g) for u, g in ex.groupby("USUBJID")["product"]} if len(ex) else {}
-    s["treated"], s["actual"], s["by_resource"], s["by_row"] = "", "", "", -1
+    s["treated"], s["actual"] = "", ""
+    started_by: dict[str, pd.DataFrame] = {}
     for code, arm in inputs.trial.arms.items():
         mine = s["arm"] == code
         for rule in arm.treatment.values():
             if rule.dataset == "EX":
-                events, limits = ex[ex["product"] == rule.product], pd.Series(dtype="str")
+                events = ex[ex["product"] == rule.product]
             else:
                 events = _events(inputs, "CM", [inputs.trial.medications[m] for m in rule.medications])
-                limits = s.set_index("USUBJID")["randomisation_date"]
-            first = first_treatments(events, limits, rule.ongoing == "count_from_limit", rule.not_before is not None)
+            limited = rule.not_before is not None
+            limits = s.set_index("USUBJID")[f"{rule.not_before}_date"] if limited else pd.Series(dtype="str")
+            first = first_treatments(events, limits, rule.ongoing == "count_from_limit", limited)
             hit = mine & s["USUBJID"].isin(first.index)
             started = text(s["USUBJID"].map(first["first"]))
             better = hit & ((s["treated"] == "") | (started < s["treated"]))
             s.loc[better, "treated"] = started[better]
             s.loc[hit, "actual"] = code
-            source = inputs.records[rule.dataset].frame.loc[first["record"].reindex(s.loc[better, "USUBJID"])]
-            s.loc[better, "by_resource"], s.loc[better, "by_row"] = (
-                source["resource"].to_numpy(),
-                source["row"].to_numpy(),
-            )
+            found = _sources(inputs, rule.dataset, s[better], first["record"], "RFSTDTC")
+            for label, rows in found.groupby("record"):
+                started_by[str(label)] = rows
     for code, arm in inputs.trial.arms.items():
         products = {r.product for r in arm.treatment.values() if r.dataset == "EX"}
         other = (
@@ -152,8 +156,16 @@ def _treatments(s: pd.DataFrame, inputs: Inputs, issues: list[pd.DataFrame]) -> 
         ["UNPLANNED TREATMENT", "SCREEN FAILURE", "NOT ASSIGNED", "ASSIGNED, NOT TREATED"],
         "",
     )
-    by = s[s["by_row"] >= 0].groupby("by_resource")
-    return joined([parents_of(g.index, "RFSTDTC", str(resource), g["by_row"].to_numpy()) for resource, g in by])
+    return joined([*parents, *started_by.values()])
+
+
+def _sources(inputs: Inputs, dataset: str, s: pd.DataFrame, records: pd.Series[Any], variable: str) -> pd.DataFrame:
+    """Return where a date of some subjects comes from. records: USUBJID -> label of the record of EX or CM."""
+    labels = s["USUBJID"].map(records).dropna()
+    source = inputs.records[dataset].frame.loc[labels.to_numpy()]
+    found = parents_of(labels.index, variable, "", source["row"].to_numpy())
+    found["resource"] = source["resource"].to_numpy()
+    return found
 
 
 def _events(inputs: Inputs, dataset: str, groups: list[Any] | None = None) -> pd.DataFrame:

@@ -44,7 +44,8 @@ def trial_summary(trial: Any, run: dict[str, str]) -> Records:
             }
             | {f"tsval{n}": piece for n, piece in enumerate(more, 1)}
         )
-    return Records(pd.DataFrame(rows).sort_values(["tsparmcd", "tsseq"], ignore_index=True))
+    frame = pd.DataFrame(rows, columns=None if rows else ["tsparmcd", "tsseq"])
+    return Records(frame.sort_values(["tsparmcd", "tsseq"], ignore_index=True))
 
 
 def _char(name: str, label: str, column: str, core: Any, role: str, codelist: str | None = None) -> Variable:

@@ -23,6 +23,7 @@ from adapter.result import Result
 from adapter.trial import find_trials, load_trial
 from tests.conftest import Cohort, make_site
 from tests.define_checks import broken_references, unreferenced, xsd_errors
+from tests.e2e import test_package as package_checks
 
 MINI = Path(__file__).parents[1] / "trials/mini"
 LOINC = "http://loinc.org"
@@ -291,6 +292,113 @@ def test_datasets_without_records_are_listed_without_a_file(tmp_path: Path) -> N
     ]
     assert sorted(map(str, empty)) == ["EC", "EX", "LB", "PR"]
     assert result.counts["unmapped"] == 1, "the site's own code is not mapped here"
+
+
+# --- a hospital that fills the corners of define.xml ----------------------------------------------------------------
+
+LONG_NAME = "成分输血科辐照去白细胞单采血小板" * 8  # 384 bytes
+OMB = "urn:oid:2.16.840.1.113883.6.238"
+
+
+def races(*codes: str) -> list[Resource]:
+    """Return a us-core-race extension (its URL is the one US Core gives it)."""
+    parts = [{"url": "ombCategory", "valueCoding": {"system": OMB, "code": c}} for c in codes]
+    return [{"url": "http://hl7.org/fhir/us/core/StructureDefinition/us-core-race", "extension": parts}]
+
+
+@pytest.fixture(scope="module")
+def corners(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """Two races, a name of 384 bytes, a dose without unit, partial dates, a negative result, no exposure."""
+    folder = hospital(tmp_path_factory.mktemp("corners"))
+    bert = patient("bert", "male", "1951-07-02") | {"extension": races("2028-9", "2054-5")}
+    long = drug("d4", "bert", {"system": "urn:x", "code": "long"}, "2024-03", 5, "mg")
+    long["medicationCodeableConcept"]["text"] = LONG_NAME
+    del long["dosage"]["dose"]["unit"], long["dosage"]["dose"]["code"], long["dosage"]["dose"]["system"]
+    other = drug("d5", "bert", DANAZOL, "2024-04-02T08:30:00+02:00", 0.125, "g")
+    (folder / "fhir/Patient.ndjson").write_text(json.dumps(bert) + "\n", "utf-8")
+    (folder / "fhir/MedicationAdministration.ndjson").write_text(
+        "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in (HOSPITAL[5], long, other)), "utf-8"
+    )
+    results = [
+        observation("b1", "bert", "urn:site:lab", "BE", "2024-03-11T10:00:00Z", "-12.5", "mmol/L"),
+        observation("b2", "bert", "urn:site:lab", "BE", "2024-03-12", "3", "mmol/L"),
+    ]
+    (folder / "fhir/Observation.ndjson").write_text("".join(json.dumps(r) + "\n" for r in results), "utf-8")
+    (folder / "site/observations.csv").write_text(
+        "system,code,display,domain,testcd,test,cat,specimen,standard_unit,standard_ucum,decimals,result_type\n"
+        "urn:site:lab,BE,BE,LB,BASEEXCS,Base Excess,CHEMISTRY,BLOOD,mmol/L,mmol/L,1,numeric\n",
+        "utf-8",
+    )
+    (folder / "log.csv").write_text("\n".join(LOG.splitlines()[i] for i in (0, 2)) + "\n", "utf-8")
+    return build(
+        folder / "fhir", out=folder / "out", enrolment=folder / "log.csv", trial=mini(folder / "mini"),
+        site=folder / "site", cutoff="2024-05-31", workers=1,
+    )  # fmt: skip
+
+
+def test_supplements_hold_what_does_not_fit(corners: Result) -> None:
+    """384 bytes: 198 (66 characters of three) and 186; several races are MULTIPLE, each in SUPPDM."""
+    cm, supp = corners.sdtm["CM"], corners.sdtm["SUPPCM"]
+    first = cm.loc[cm["CMTRT"].str.startswith("成分"), "CMTRT"].item()
+    assert (first + supp["QVAL"].item(), len(first)) == (LONG_NAME, 66)
+    seq = cm.loc[cm["CMTRT"] == first, "CMSEQ"].item()
+    assert supp[["RDOMAIN", "IDVAR", "IDVARVAL", "QNAM", "QLABEL", "QORIG"]].to_numpy().tolist() == [
+        ["CM", "CMSEQ", str(int(seq)), "CMTRT1", "Reported Name of Drug, Med, or Therapy", "Collected"]
+    ]
+    assert corners.sdtm["DM"]["RACE"].tolist() == ["MULTIPLE"]
+    assert corners.sdtm["SUPPDM"][["IDVAR", "IDVARVAL", "QNAM", "QVAL"]].to_numpy().tolist() == [
+        ["", "", "RACE1", "ASIAN"],
+        ["", "", "RACE2", "BLACK OR AFRICAN AMERICAN"],
+    ]
+
+
+def test_corners_are_described_as_they_are(corners: Result) -> None:
+    """The checks of the demo's package hold here too."""
+    found = package_checks.Package(corners.out / "sdtm")
+    package_checks.test_define_is_valid_and_every_reference_leads_somewhere(found)
+    package_checks.test_every_dataset_with_records_has_its_file(found)
+    package_checks.test_variables_are_the_columns_in_order_with_their_labels_and_types(found)
+    package_checks.test_lengths_are_those_of_the_longest_value(found)
+    package_checks.test_has_no_data_marks_exactly_the_empty_variables(found)
+    package_checks.test_mandatory_variables_have_no_blanks(found)
+    package_checks.test_records_are_sorted_by_their_keys(found)
+    package_checks.test_codelists_list_exactly_the_terms_in_use(found)
+    package_checks.test_every_variable_says_where_it_comes_from(found)
+    package_checks.test_our_reader_agrees_with_pyreadstat_cell_for_cell(found, corners)
+    levels = package_checks.described_value_levels(found)
+    assert {("SUPPCM", "QVAL", "QNAM"), ("SUPPDM", "QVAL", "QNAM"), ("CM", "CMDOSE", "CMDOSU")} <= levels
+
+
+def items(result: Result) -> dict[str, etree._Element]:
+    tree = etree.parse(str(result.out / "sdtm/define.xml"))
+    return {str(i.get("OID")): i for i in tree.iter("{*}ItemDef")}
+
+
+def test_shapes_of_the_corners(corners: Result) -> None:
+    found = items(corners)
+    # partial: 2024-03, a day, and an instant, cut at the right only
+    assert found["IT.CM.CMSTDTC"].get("DataType") == "partialDatetime"
+    negative = found["IT.LB.LBSTRESN.BASEEXCS"]
+    assert [negative.get(k) for k in ("DataType", "Length", "SignificantDigits")] == ["float", "5", "1"]
+    # 5 without a unit is no level of CMDOSU, it is described by CMDOSE
+    assert sorted(k for k in found if k.startswith("IT.CM.CMDOSE.")) == ["IT.CM.CMDOSE.g", "IT.CM.CMDOSE.mg"]
+
+
+def test_values_of_supp_have_the_origin_of_their_variable(corners: Result) -> None:
+    found = items(corners)
+    for name in ("IT.SUPPCM.QVAL.CMTRT1", "IT.SUPPDM.QVAL.RACE1"):
+        origin = found[name].find("{*}Origin")
+        assert origin is not None
+        assert (origin.get("Type"), origin.get("Source")) == ("Collected", "Investigator")
+    assert found["IT.SUPPCM.QVAL"].find("{*}Origin") is None
+
+
+def test_supp_names_its_domain(corners: Result) -> None:
+    tree = etree.parse(str(corners.out / "sdtm/define.xml"))
+    group = next(g for g in tree.iter("{*}ItemGroupDef") if g.get("Name") == "SUPPCM")
+    assert group.get("Domain") == "CM"
+    aliases = [(a.get("Context"), a.get("Name")) for a in group.iterfind("{*}Alias")]
+    assert aliases == [("DomainDescription", "Concomitant/Prior Medications")]
 
 
 # --- one threshold, one text ----------------------------------------------------------------------------------------

@@ -207,7 +207,7 @@ def test_adapter_knows_no_trial(path: Path) -> None:
 
 
 def mapped_codes() -> set[str]:
-    """Every LOINC, SNOMED CT, ATC and CPT code of the shipped tables (NCI C-codes are the standard's, not a trial's)."""
+    """Every LOINC, SNOMED CT, ATC and CPT code of the shipped tables (NCI C-codes are the standard's)."""
     codes = set()
     for name in ("observations", "drugs", "procedures"):
         with open(ROOT / f"mappings/codes/{name}.csv", encoding="utf-8", newline="") as f:

@@ -11,6 +11,7 @@ from adapter.codes import load_codes
 from adapter.trial import resolve_trial
 from mappings.parts import not_given, ongoing, open_end, reasons, without_dose
 from mappings.sdtm.ec import product_of
+from mappings.sdtm.ts import trial_summary
 
 GIVEN = [
     # status, dose, rate, end, notes, why not
@@ -104,3 +105,18 @@ def test_product_of(knowledge: SimpleNamespace) -> None:
     frame = pd.DataFrame(NAMES, columns=["code", "code_text", "expected"], dtype="str")
     found = product_of(frame, knowledge.trial.products, knowledge.drugs)
     assert list(found) == list(frame["expected"])
+
+
+def test_trial_summary_goes_on_in_tsval1() -> None:
+    row = SimpleNamespace(
+        TSPARMCD="TITLE", TSSEQ=1, TSGRPID="", TSPARM="Trial Title", TSVALNF="", TSVALCD="", TSVCDREF=""
+    )
+    rows = [
+        SimpleNamespace(**vars(row) | {"TSVAL": "a" * 199 + "é" + "b" * 201, "TSVCDVER": ""}),
+        SimpleNamespace(**vars(row) | {"TSVAL": "short", "TSVCDVER": "", "TSSEQ": 2}),
+    ]
+    trial = SimpleNamespace(summary=rows, fill=lambda text, run: text)
+    frame = trial_summary(trial, {}).frame
+    columns = ["tsval", *(f"tsval{n}" for n in range(1, 6))]
+    found = frame.reindex(columns=columns).astype("object").fillna("").to_numpy().tolist()
+    assert found == [["a" * 199, "é" + "b" * 198, "bbb", "", "", ""], ["short", "", "", "", "", ""]]

@@ -1,4 +1,4 @@
-"""Standard results of laboratory tests (protocol §3, sdtm-conventions LB): code table, units and arithmetic together."""
+"""Standard results of laboratory tests (protocol §3, sdtm-conventions LB): code table, units, arithmetic together."""
 
 from __future__ import annotations
 

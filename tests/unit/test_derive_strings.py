@@ -38,6 +38,9 @@ PIECES = [
     ("abc血", 4, ["abc", "血"]),
     ("éé", 3, ["é", "é"]),
     ("a𠮷b", 4, ["a", "𠮷", "b"]),
+    ("ab cd", 3, ["ab", " cd"]),  # XPT would lose the blank at the end
+    ("ab  cd", 4, ["ab", "  cd"]),
+    ("a   𠮷", 4, ["a", "   ", "𠮷"]),
 ]
 
 

@@ -461,6 +461,22 @@ def test_look_ups_are_read_and_are_no_loss() -> None:
     assert (taken.read, taken.dropped) == ({"Medication": 1, "BiologicallyDerivedProduct": 1}, {})
 
 
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b'{"resourceType":"Medication","id":"m","code":{"text":"Zh', "json-broken"),
+        (b'{"resourceType":"Medication","id":"m","code":"Zhang"}', "element-wrong-type"),
+        (b'{"resourceType":"BiologicallyDerivedProduct","id":"b","identifier":{}}', "element-wrong-type"),
+    ],
+)
+def test_a_broken_look_up_is_reported_by_its_place(line: bytes, reason: str) -> None:
+    """Identification passes over it, so a lot number would be lost without a word."""
+    taken = take(OBSERVATION, line)
+    assert [(r.line, r.reason, r.rid) for r in taken.rejects] == [(12, reason, None)]
+    assert [n for (kind, r), n in taken.dropped.items() if r == reason] == [1]
+    assert "Zh" not in repr(taken.rejects)
+
+
 def test_copies_all_stay_for_the_step_that_knows_them_all() -> None:
     taken = take(OBSERVATION, OBSERVATION, obs(status="corrected"))
     assert [r["line"] for r in rows(taken, "Observation")] == [11, 12, 13]

@@ -1,0 +1,495 @@
+"""The demo hospital, built and compared with the truth it was made from; and nothing of a patient's identity in OUT.
+
+24 subjects by default, the shipped 68 as a long test. The truth comes from the plan of the demo (`known_answers`), from
+what was planned but never from reading FHIR back; where lines are counted, they are counted here with `json` alone.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import hmac
+import json
+import re
+import stat
+from collections import Counter
+from collections.abc import Iterator
+from datetime import date
+from fractions import Fraction
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from adapter import build
+from adapter.result import Result
+from mappings.trials.pgf_msc.demo import known_answers, write_cohort
+from mappings.trials.pgf_msc.demo.entry import Entry
+from mappings.trials.pgf_msc.demo.fhir import text_of
+from mappings.trials.pgf_msc.demo.people import Person
+from mappings.trials.pgf_msc.demo.write import plan
+from tests.conftest import KEY, make_site
+
+SEED = 20260101
+READ = ("Patient", "Consent", "ResearchSubject", "Observation", "MedicationAdministration", "Procedure", "Specimen")
+REASON_OF = {"value": "decimal-malformed", "unit": "unit-unknown", "truncated": "json-broken"}
+DOMAINS = ("DM", "EC", "EX", "CM", "PR", "LB")
+
+
+class Demo(NamedTuple):
+    folder: Path
+    result: Result
+    truth: dict[str, Any]
+    entries: list[Entry]
+    people: tuple[Person, ...]
+
+    def usubjid(self, subjid: str) -> str:
+        return f"PGFMSC-01-{subjid}"
+
+    def dataset(self, name: str) -> pd.DataFrame:
+        return self.result.sdtm[name]
+
+    def of(self, name: str, subjid: str) -> pd.DataFrame:
+        """Return one subject's records of a dataset."""
+        frame = self.dataset(name)
+        return frame[frame["USUBJID"] == self.usubjid(subjid)]
+
+    def usable(self) -> Iterator[tuple[str, Entry, str]]:
+        """Yield (USUBJID, entry, LOINC) of every result that is true and dated before its subject's cut."""
+        for e in self.entries:
+            p = e.person
+            if e.kind == "observation" and p is not None and p.subjid and e.first and e.first <= p.cut:
+                yield self.usubjid(p.subjid), e, str(e.resource["code"]["coding"][0]["code"])
+
+
+@pytest.fixture(scope="module", params=[24, pytest.param(68, marks=pytest.mark.long)])
+def demo(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    folder = tmp_path_factory.mktemp(f"truth{request.param}")
+    write_cohort(folder, subjects=request.param, seed=SEED)
+    site = make_site(folder / "site")
+    result = build(folder / "fhir", out=folder / "out", enrolment=folder / "enrolment.csv", site=site, workers=1)
+    hospital = plan(request.param, SEED)
+    entries = [*hospital.entries, *hospital.planted.later]
+    return Demo(folder, result, known_answers(request.param, SEED), entries, hospital.people)
+
+
+@pytest.fixture(scope="module")
+def domain_of() -> dict[str, str]:
+    """LOINC -> SDTM domain, by the shipped code table."""
+    with files("mappings.codes").joinpath("observations.csv").open(encoding="utf-8", newline="") as f:
+        return {row["code"]: row["domain"] for row in csv.DictReader(f) if row["system"] == "http://loinc.org"}
+
+
+def keyed(identity: str) -> str:
+    return hmac.new(bytes.fromhex(KEY), identity.encode(), hashlib.sha256).digest()[:16].hex()
+
+
+def traced(demo: Demo, name: str) -> pd.DataFrame:
+    frame = pq.read_table(demo.folder / "out" / "trace" / f"{name.lower()}.parquet").to_pandas()
+    return frame.astype({"KEYED_ID": "str", "VARIABLE": "str", "USUBJID": "str", "VERSION": "str"})
+
+
+def dates_of(frame: pd.DataFrame) -> list[str]:
+    return [c for c in frame if c.endswith("DTC")]
+
+
+def per_subject(demo: Demo, frame: pd.DataFrame) -> dict[str, int]:
+    counts = frame["USUBJID"].value_counts()
+    return {code: int(counts.get(demo.usubjid(code), 0)) for code in demo.truth["subjects"]}
+
+
+# ------------------------------------------------------------------------------------------------ who and when
+
+
+def test_everyone_of_the_log_is_in_dm_once(demo: Demo) -> None:
+    dm = demo.dataset("DM")
+    assert list(dm["SUBJID"]) == sorted(demo.truth["subjects"])
+    assert len(dm) == demo.truth["log_rows"]
+    arms = dm["ARMCD"].value_counts()
+    assert {a: arms[a] for a in ("MSC", "CTRL")} == demo.truth["randomised"]
+    reasons = dm["ARMNRS"].value_counts()
+    assert reasons["SCREEN FAILURE"] == demo.truth["screen_failures"]
+    by_code = dm.set_index("SUBJID")
+    assert by_code.loc[demo.truth["not_assigned"], "ARMNRS"] == "NOT ASSIGNED"
+    assert by_code.loc[demo.truth["never_treated"], "ARMNRS"] == "ASSIGNED, NOT TREATED"
+    assert set(reasons.index) == {"", "SCREEN FAILURE", "NOT ASSIGNED", "ASSIGNED, NOT TREATED"}
+
+
+def test_reference_dates(demo: Demo) -> None:
+    dm = demo.dataset("DM").set_index("SUBJID")
+    expected = {code: t["RFSTDTC"] or "" for code, t in demo.truth["subjects"].items()}
+    assert dm["RFSTDTC"].str.slice(0, 10).to_dict() == expected
+    under_way = dm.loc[demo.truth["course_under_way"]]
+    person = next(p for p in demo.people if p.subjid == demo.truth["course_under_way"])
+    assert under_way["RFSTDTC"] == person.randomisation.isoformat()  # type: ignore[union-attr]
+    treated = {code for code, t in demo.truth["subjects"].items() if t["TRTSDT"]}
+    assert set(dm.index[dm["ACTARMCD"] != ""]) == treated
+    assert all(dm.loc[code, "ACTARMCD"] == demo.truth["subjects"][code]["arm"] for code in treated)
+    infused = {code for code, t in demo.truth["subjects"].items() if t["infusions"]}
+    assert set(dm.index[dm["RFXSTDTC"] != ""]) == infused
+
+
+def test_deaths_sex_and_merged_records(demo: Demo) -> None:
+    dm = demo.dataset("DM").set_index("SUBJID")
+    dead = dm[dm["DTHFL"] == "Y"]
+    assert dead["DTHDTC"].str.slice(0, 10).to_dict() == {c: d or "" for c, d in demo.truth["deaths"].items()}
+    assert set(dm["DTHFL"]) == {"", "Y"}
+    assert dm.loc[demo.truth["deceased_false"], "DTHFL"] == ""
+    assert dm.loc[demo.truth["sex_unknown"], "SEX"] == "U"
+    assert (dm["SEX"] == "U").sum() == 1
+    for p in demo.people:
+        if p.subjid and p.consent:
+            years = p.consent.year - p.birth.year - ((p.consent.month, p.consent.day) < (p.birth.month, p.birth.day))
+            assert dm.loc[p.subjid, "AGE"] == years
+
+
+def test_data_cut(demo: Demo) -> None:
+    cut = demo.truth["data_cut"]
+    assert demo.result.manifest["data_cut"] == cut
+    for name in DOMAINS:
+        frame = demo.dataset(name)
+        for column in dates_of(frame):
+            assert (frame[column].str.slice(0, 10) <= cut).all()
+    ts = demo.dataset("TS").set_index("TSPARMCD")["TSVAL"]
+    assert ts["DCUTDTC"] == cut
+    assert ts["ACTSUB"] == str(sum(demo.truth["randomised"].values()))
+    assert ts["SSTDTC"] == min(p.consent for p in demo.people if p.consent).isoformat()
+
+
+def test_withdrawal_of_consent_cuts_the_subject_only(demo: Demo) -> None:
+    for code, day in demo.truth["withdrew_consent"].items():
+        for name in DOMAINS:
+            mine = demo.of(name, code)
+            for column in dates_of(mine):
+                assert (mine[column].str.slice(0, 10) <= day).all()
+        assert demo.dataset("DM").set_index("SUBJID").loc[code, "RFPENDTC"] == day
+    for code, day in demo.truth["withdrew_treatment"].items():
+        assert (demo.of("LB", code)["LBDTC"] > day).any()
+
+
+# ------------------------------------------------------------------------------------------------ what was given
+
+
+def test_infusions(demo: Demo) -> None:
+    ec, ex = demo.dataset("EC"), demo.dataset("EX")
+    infusions = {code: t["infusions"] for code, t in demo.truth["subjects"].items()}
+    assert per_subject(demo, ex) == infusions
+    assert per_subject(demo, ec[ec["ECOCCUR"] == "Y"]) == infusions
+    missed = ec[ec["ECOCCUR"] == "N"]
+    assert len(missed) == len(demo.truth["not_done_infusions"])
+    assert (missed["ECREASOC"] != "").all()
+    assert missed["ECDOSE"].isna().all()
+    assert ex["EXDOSE"].between(0.39, 1.2).all()  # 0.40 stopped, 1.15 overdose; every total was divided by a weight
+    assert set(ex["EXDOSU"]) == {"10^6/kg"}
+    assert (ex["EXLOT"] != "").all()
+    ids = set(traced(demo, "EC")["KEYED_ID"])
+    for name, there in (("not_done", True), ("stopped", True), ("entered_in_error", False)):
+        for one in demo.truth[f"{name}_infusions"]:
+            assert (keyed(f"MedicationAdministration/{one}") in ids) == there
+    given = set(traced(demo, "EX")["KEYED_ID"])
+    assert not given & {keyed(f"MedicationAdministration/{i}") for i in demo.truth["not_done_infusions"]}
+
+
+def test_doses_per_kg_are_those_that_were_planned(demo: Demo) -> None:
+    ids = traced(demo, "EX").query("VARIABLE == 'EXTRT'")[["USUBJID", "SEQ", "KEYED_ID"]]
+    ex = demo.dataset("EX").merge(ids, left_on=["USUBJID", "EXSEQ"], right_on=["USUBJID", "SEQ"])
+    assert len(ex) == len(demo.dataset("EX"))
+    by_id = {keyed(f"MedicationAdministration/{e.resource['id']}"): e for e in demo.entries if e.kind == "infusion"}
+    weights: dict[str, list[tuple[str, Fraction]]] = {}
+    for usubjid, e, loinc in demo.usable():
+        if loinc == "29463-7":
+            weights.setdefault(usubjid, []).append(
+                (e.resource["effectiveDateTime"], Fraction(text_of(e.resource["valueQuantity"]["value"])))
+            )
+    days = {u: sorted((d, w) for d, w in found) for u, found in weights.items()}
+    for _, row in ex.iterrows():
+        dose = by_id[row["KEYED_ID"]].resource["dosage"]["dose"]
+        amount = Fraction(text_of(dose["value"]))
+        if dose["unit"] != "10*6/kg":
+            total = amount / 1_000_000 if dose["unit"] == "cells" else amount
+            # all weights are taken at 08:00, all infusions after 10:00; an instant in UTC is of the same day then
+            before = [w for d, w in days[row["USUBJID"]] if d[:10] <= row["EXSTDTC"][:10]]
+            amount = total / before[-1]
+        assert abs(Fraction(row["EXDOSE"]) - amount) <= Fraction(1, 200)
+
+
+@pytest.mark.parametrize(("product", "answer"), [("PLATELETS", "platelets"), ("RED BLOOD CELLS", "red_cells")])
+def test_transfusions(demo: Demo, product: str, answer: str) -> None:
+    cm = demo.dataset("CM")
+    bags = cm[(cm["CMDECOD"] == product) & (cm["CMCAT"] == "TRANSFUSION")]
+    assert per_subject(demo, bags) == {code: t[answer] for code, t in demo.truth["subjects"].items()}
+    assert not demo.dataset("PR")["PRTRT"].str.contains("输注").any()
+    days = {
+        (demo.usubjid(e.person.subjid), e.first.isoformat(), e.last.isoformat())  # type: ignore[union-attr]
+        for e in demo.entries
+        if e.kind == answer.replace("_", "-") and e.person and e.person.subjid and e.first and e.first <= e.person.cut
+    }
+    found = set(zip(bags["USUBJID"], bags["CMSTDTC"].str[:10], bags["CMENDTC"].str[:10], strict=True))
+    assert found == days  # also those over midnight
+    assert any(first != last for _, first, last in days)
+
+
+def test_a_request_proves_no_intake(demo: Demo) -> None:
+    code = demo.truth["request_first"]
+    cm = demo.of("CM", code)
+    person = next(p for p in demo.people if p.subjid == code)
+    on_the_day = cm[(cm["CMCAT"] == "TPO-RA") & (cm["CMSTDTC"].str[:10] == person.randomisation.isoformat())]  # type: ignore[union-attr]
+    assert on_the_day.empty
+
+
+def test_every_drug_is_known(demo: Demo) -> None:
+    cm = demo.dataset("CM")
+    assert (cm["CMDECOD"] != "").all()
+    assert (cm["CMCAT"] != "").all()
+    grafts = demo.dataset("PR").query("PRCAT == 'GRAFT INFUSION'")
+    first = grafts.groupby("USUBJID")["PRSTDTC"].min().str[:10]
+    expected = {demo.usubjid(c): t["hsct"] for c, t in demo.truth["subjects"].items() if t["hsct"]}
+    assert first.to_dict() == expected
+
+
+# ------------------------------------------------------------------------------------------------ what was measured
+
+
+def test_laboratory_results(demo: Demo, domain_of: dict[str, str]) -> None:
+    lb = demo.dataset("LB")
+    measured = lb[(lb["LBDRVFL"] != "Y") & (lb["LBSTAT"] == "")]
+    # interface replays are looked at below
+    once = measured.drop_duplicates(["USUBJID", "LBTESTCD", "LBLOINC", "LBDTC", "LBORRES"])
+    expected = Counter(usubjid for usubjid, _, loinc in demo.usable() if domain_of[loinc] == "LB")
+    assert once["USUBJID"].value_counts().to_dict() == dict(expected)
+    total = sum(t["observations"] for t in demo.truth["subjects"].values())
+    assert sum(1 for _ in demo.usable()) == total  # the plan agrees with its own answers
+    absent = lb[lb["LBSTAT"] == "NOT DONE"]
+    assert len(absent) == len(demo.truth["no_value"])
+    assert set(absent["LBREASND"]) == {"error"}
+    assert set(absent["LBORRES"]) == {""}
+
+
+def test_results_are_what_was_measured(demo: Demo, domain_of: dict[str, str]) -> None:
+    found = Counter(zip(*(demo.dataset("LB")[c] for c in ("USUBJID", "LBLOINC", "LBORRES")), strict=True))
+    expected = Counter[tuple[str, str, str]]()
+    for usubjid, e, loinc in demo.usable():
+        if domain_of[loinc] == "LB":
+            r = e.resource
+            if "valueQuantity" in r:
+                text = r["valueQuantity"].get("comparator", "") + text_of(r["valueQuantity"]["value"])
+            else:
+                text = r["valueString"].split(" ")[0]
+            expected[usubjid, loinc, text] += 1
+    assert not expected - found
+
+
+def test_derived_counts(demo: Demo) -> None:
+    lb = demo.dataset("LB")
+    derived = lb[lb["LBDRVFL"] == "Y"]
+    pairs: dict[tuple[str, str], dict[str, Fraction]] = {}
+    for usubjid, e, loinc in demo.usable():
+        if loinc in ("6690-2", "770-8"):
+            value = Fraction(text_of(e.resource["valueQuantity"]["value"]))
+            pairs.setdefault((usubjid, e.resource["effectiveDateTime"]), {})[loinc] = value
+    expected = Counter((u, p["6690-2"] * p["770-8"] / 100) for (u, _), p in pairs.items() if "770-8" in p)
+    found = Counter((u, Fraction(text)) for u, text in zip(derived["USUBJID"], derived["LBSTRESC"], strict=True))
+    assert found == expected
+    assert sum(expected.values()) > 100
+    assert set(derived["LBTESTCD"]) == {"NEUT"}
+    assert set(derived["LBORRES"]) == {""}
+
+
+def test_versions(demo: Demo) -> None:
+    rows = traced(demo, "LB").query("VARIABLE == 'LBORRES'")
+    lb = demo.dataset("LB").merge(rows, left_on=["USUBJID", "LBSEQ"], right_on=["USUBJID", "SEQ"]).set_index("KEYED_ID")
+    for one, value in demo.truth["corrected"].items():
+        record = lb.loc[[keyed(f"Observation/{one}")]]
+        assert list(record["LBORRES"]) == [value]
+        assert list(record["VERSION"]) == ["2"]
+    for one in demo.truth["preliminary_to_final"]:
+        assert list(lb.loc[[keyed(f"Observation/{one}")], "VERSION"]) == ["2"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["entered_in_error_observations", "cancelled_observations", "preliminary_only", "future", "unmapped", "donor"],
+)
+def test_what_may_not_be_used_is_not(demo: Demo, name: str) -> None:
+    used = set(traced(demo, "LB")["KEYED_ID"])
+    assert demo.truth[name]
+    assert not used & {keyed(f"Observation/{one}") for one in demo.truth[name]}
+
+
+def test_replayed_results_count_once(demo: Demo) -> None:
+    """fhir-input point 3: the same subject, code, instant, value and specimen under another id is one result."""
+    used = traced(demo, "LB").query("VARIABLE == 'LBORRES'")["KEYED_ID"]
+    for replay, true in demo.truth["replayed"].items():
+        both = {keyed(f"Observation/{replay}"), keyed(f"Observation/{true}")}
+        assert used.isin(both).sum() == 1
+
+
+# ------------------------------------------------------------------------------------------------ what was not used
+
+
+def lines_of(demo: Demo) -> Iterator[tuple[str, bytes]]:
+    for path in sorted((demo.folder / "fhir").glob("*.ndjson")):
+        for line in path.read_bytes().split(b"\n"):
+            if line:
+                yield path.stem.split("-")[0], line
+
+
+def owner(line: bytes) -> str:
+    try:
+        r = json.loads(line)
+    except ValueError:
+        return ""
+    if r["resourceType"] == "Patient":
+        return str(r["id"])
+    subject = r.get("subject") or r.get("patient") or r.get("individual") or {}
+    return str(subject.get("reference", "")).removeprefix("Patient/")
+
+
+def test_non_subjects_and_copies(demo: Demo) -> None:
+    outside = set(demo.truth["non_subjects"])
+    seen: set[bytes] = set()
+    strangers, copies, all_strangers = Counter[str](), Counter[str](), 0
+    for kind, line in lines_of(demo):
+        stranger = owner(line) in outside
+        all_strangers += stranger
+        if kind in READ:
+            strangers[kind] += stranger
+            copies[kind] += line in seen and not stranger
+        seen.add(line)
+    dropped = {k: r["dropped"] for k, r in demo.result.manifest["resources"].items()}
+    assert {k: dropped[k].get("not-a-subject", 0) for k in READ} == {k: strangers[k] for k in READ}
+    assert {k: dropped[k].get("duplicate-copy", 0) for k in READ} == {k: copies[k] for k in READ}
+    assert all_strangers == demo.truth["non_subject_lines"]
+    assert dropped["Patient"]["not-a-subject"] >= len(outside)
+    both = {*demo.truth["preliminary_to_final"], *demo.truth["corrected"]}
+    assert dropped["Observation"]["superseded-version"] == len(both)
+
+
+def test_counts_of_planted_faults(demo: Demo) -> None:
+    dropped = demo.result.manifest["resources"]["Observation"]["dropped"]
+    for reason, name in (
+        ("status-entered-in-error", "entered_in_error_observations"),
+        ("status-cancelled", "cancelled_observations"),
+        ("status-not-final", "preliminary_only"),
+        ("after-data-cut", "future"),
+        ("unmapped-code", "unmapped"),
+        ("about-somebody-else", "donor"),
+    ):
+        assert dropped[reason] == len(demo.truth[name])
+    assert list(demo.result.unmapped["count"]) == [len(demo.truth["unmapped"])]
+    given = demo.result.manifest["resources"]["MedicationAdministration"]["dropped"]
+    assert given["status-entered-in-error"] == len(demo.truth["entered_in_error_infusions"])
+
+
+def test_rejects_are_the_bad_lines(demo: Demo) -> None:
+    found = demo.result.rejects
+    expected = [(f"fhir/{b['file']}", b["line"], REASON_OF[b["reason"]]) for b in demo.truth["bad_lines"]]
+    assert sorted(zip(found["file"], found["line"], found["reason"], strict=True)) == sorted(expected)
+    assert demo.result.exit_code == 3
+
+
+def test_data_issues(demo: Demo) -> None:
+    issues = demo.result.issues
+    counts = issues["code"].value_counts().to_dict()
+    counts.pop("non-ascii")
+    undated = [c for c, day in demo.truth["deaths"].items() if day is None]
+    # a number as text without its unit, where the code does not fix the unit
+    bare = [
+        1 for _, e, _ in demo.usable() if re.fullmatch(r"[<>]?[0-9.]+", str(e.resource.get("valueString", "no number")))
+    ]
+    assert counts.pop("death-date-unknown") == len(undated)
+    assert counts.pop("unit-missing", 0) == len(bare)
+    # courses that the subject's own cut goes through
+    spans = [
+        e
+        for e in demo.entries
+        if e.person
+        and e.person.subjid
+        and e.first
+        and e.last
+        and e.first <= e.person.cut < e.last
+        and e.kind != "none"
+        and e.resource["resourceType"] in ("MedicationAdministration", "Procedure")
+    ]
+    assert counts.pop("end-after-cut", 0) == len(spans)
+    # a replay may be counted as dropped or listed here, once each
+    assert counts.pop("duplicate-result", 0) in (0, len(demo.truth["replayed"]))
+    assert counts == {}
+
+
+# ------------------------------------------------------------------------------------------------ confidentiality (§10)
+
+
+def everything_written(folder: Path) -> bytes:
+    """Return the bytes of every file, and every text of every Parquet file decompressed."""
+    parts = []
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        parts += [path.relative_to(folder).as_posix().encode(), path.read_bytes()]
+        if path.suffix == ".parquet":
+            table = pq.read_table(path)
+            parts.append(str(pq.read_schema(path)).encode())
+            for column in table.columns:
+                kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+                if pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_large_string(kind):
+                    parts += [str(v).encode() for v in column.cast(kind).unique().to_pylist() if v is not None]
+    return b"\n".join(parts)
+
+
+def test_no_identity_leaves_the_site(demo: Demo) -> None:
+    written = everything_written(demo.folder / "out")
+    words = set(re.findall(rb"[A-Za-z0-9][A-Za-z0-9._-]*", written))
+    ids, secrets = set(), set()
+    for _, line in lines_of(demo):
+        try:
+            r = json.loads(line)
+        except ValueError:
+            continue
+        ids.add(r["id"])
+        if r["resourceType"] == "Patient":
+            secrets |= {n["text"] for n in r.get("name", ())} | {
+                g for n in r.get("name", ()) for g in n.get("given", ())
+            }
+            secrets |= {i["value"] for i in r["identifier"]} | {t["value"] for t in r.get("telecom", ())}
+            secrets |= {a["text"] for a in r.get("address", ())} | {x for a in r.get("address", ()) for x in a["line"]}
+            secrets.add(r["birthDate"])
+        elif r["resourceType"] == "Organization":
+            secrets.add(r["name"])
+    assert len(ids) > 5000
+    assert len(secrets) > 100
+    assert not {i for i in ids if i.encode() in words}
+    assert not {s for s in secrets if s.encode() in written}
+    assert "示例".encode() not in written
+    # the search finds what is there: keyed ids and texts of the hospital are in the same bytes
+    assert keyed(f"Observation/{next(iter(demo.truth['corrected']))}").encode() in written
+    assert "输注单采血小板".encode() in written
+
+
+def test_the_link_stays_private(demo: Demo) -> None:
+    site = demo.folder / "site"
+    links = sorted(p for p in site.rglob("*.parquet"))
+    assert links
+    for path in [*links, site / "key"]:
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    for path in [site, *{p.parent for p in links}]:
+        assert stat.S_IMODE(path.stat().st_mode) == 0o700
+    text = pa.concat_tables([pq.read_table(p).select(["keyed_id", "resource", "USUBJID"]) for p in links]).to_pandas()
+    merged = next(iter(demo.truth["merged"].items()))
+    for pid in merged[1]:
+        mine = text[text["resource"] == f"Patient/{pid}"]
+        assert set(mine["USUBJID"]) == {demo.usubjid(merged[0])}
+        assert set(mine["keyed_id"]) == {keyed(f"Patient/{pid}")}
+    outside = {f"Patient/{p}" for p in demo.truth["non_subjects"]}
+    assert not outside & set(text["resource"])
+    assert not list((demo.folder / "out").rglob("link*"))
+
+
+def test_dates_are_dates(demo: Demo) -> None:
+    for name in DOMAINS:
+        frame = demo.dataset(name)
+        for column in dates_of(frame):
+            for text in set(frame[column].str.slice(0, 10)) - {""}:
+                date.fromisoformat(text)
