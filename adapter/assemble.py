@@ -90,7 +90,10 @@ def write_part(path: FilePath, table: pa.Table) -> None:
 
 
 def in_order(paths: Sequence[str], order: Sequence[tuple[int, int]], chunk: int = CHUNK_ROWS) -> Iterator[pa.Table]:
-    """Yield the rows of all parts in USUBJID order, in tables of about `chunk` rows. Parts are opened once each."""
+    """Yield the rows of all parts in USUBJID order, in tables of `chunk` rows (the last may have fewer).
+
+    Where a table ends depends on the data alone, never on how they were cut into parts: files written from it must not.
+    """
     readers = [PartReader(p) for p in paths]
     try:
         held: list[pa.Table] = []
@@ -99,10 +102,11 @@ def in_order(paths: Sequence[str], order: Sequence[tuple[int, int]], chunk: int 
             for piece in readers[part].take(n):
                 held.append(piece)
                 rows += piece.num_rows
-                if rows >= chunk:
-                    yield pa.concat_tables(held)
-                    held, rows = [], 0
-        if held:
+                while rows >= chunk:
+                    whole = pa.concat_tables(held)
+                    yield whole.slice(0, chunk)
+                    held, rows = [whole.slice(chunk)], rows - chunk
+        if rows:
             yield pa.concat_tables(held)
     finally:
         for r in readers:
@@ -140,11 +144,10 @@ def element_of(v: Variable, resource: str) -> str:
 def expand_trace(d: Dataset, s: DatasetSummary, chunk: pa.Table) -> pa.Table:
     """Return one trace row per record with a source and traced variable that has a value, in record order."""
     variables = traced(d, s)
-    n = chunk.num_rows
-    sourced = chunk.column("_rid").is_valid().to_numpy(zero_copy_only=False) if n else np.zeros(0, dtype=bool)
-    if not variables or not sourced.any():
+    chunk = chunk.filter(chunk.column("_rid").is_valid())
+    if not variables or not chunk.num_rows:
         return TRACE_SCHEMA.empty_table()
-    filled = np.column_stack([_filled(chunk.column(v.name)) for v in variables]) & sourced[:, None]
+    filled = np.column_stack([_filled(chunk.column(v.name)) for v in variables])
     record, which = np.nonzero(filled)
     kinds = chunk.column("_type").combine_chunks().dictionary_encode()
     elements = chunk.column("_element").combine_chunks().dictionary_encode()

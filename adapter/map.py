@@ -215,8 +215,11 @@ def _extra(
     at = place.reindex(parents["record"].to_numpy()).to_numpy(dtype=np.float64)
     kept = parents[~np.isnan(at)].reset_index(drop=True)
     where = at[~np.isnan(at)].astype(np.int64)
-    order = np.lexsort((kept["row"].to_numpy(dtype=np.int64), kept["variable"].to_numpy(dtype="U"), where))
-    kept, where = kept.iloc[order], where[order]
+    source = pa.table(_sources(kept, facts))
+    # by where the source stood in the input: its position in the facts depends on how the store was filled
+    place_in = [source.column(c).to_numpy() for c in ("_line", "_file")]
+    order = np.lexsort((*place_in, kept["variable"].to_numpy(dtype="U"), where))
+    kept, where, source = kept.iloc[order], where[order], source.take(pa.array(order))
     seq = frame[d.sequence].to_numpy()[where] if d.sequence else np.full(len(where), np.nan)
     subject = frame["USUBJID"].to_numpy(dtype=object)[where] if "USUBJID" in frame else np.full(len(where), "")
     return pa.table(
@@ -224,7 +227,7 @@ def _extra(
             "USUBJID": pa.array(subject, pa.string()),
             "_seq": pa.array(seq, pa.float64(), from_pandas=True),
             "_variable": pa.array(kept["variable"].to_numpy(dtype=object), pa.string()),
-            **_sources(kept, facts),
+            **{name: source.column(name) for name in SOURCE_COLUMNS},
         }
     )
 

@@ -118,7 +118,7 @@ DATASET = Dataset(
             "Dose Units",
             "cmdosu",
             "Variable Qualifier",
-            "MedicationAdministration.dosage.dose.code",
+            "MedicationAdministration.dosage.dose.unit",
             "Procedure.extension",
             codelist="C71620",
         ),

@@ -64,6 +64,8 @@ NO_PATIENT = "the subject is in the log, but no Patient resource came in"
 NO_DEATH_DATE = "the patient is dead; the date is not known"
 NO_AGE = "age at consent cannot be computed: birth date or consent date is missing, partial or contradicts the other"
 CONTACTS = ("consent_date", "screening_date", "randomisation_date", "withdrawal_date")
+LIMITS = {"consent": "consent_date", "randomisation": "randomisation_date"}
+"""arms.*.treatment.*.not_before -> the column of the log."""
 MOST_RACES = 6
 """As many races as us-core-race can name (OMB's five and Other); each has its own RACEn."""
 
@@ -118,7 +120,7 @@ def _treatments(s: pd.DataFrame, inputs: Inputs, issues: list[pd.DataFrame]) -> 
             else:
                 events = _events(inputs, "CM", [inputs.trial.medications[m] for m in rule.medications])
             limited = rule.not_before is not None
-            limits = s.set_index("USUBJID")[f"{rule.not_before}_date"] if limited else pd.Series(dtype="str")
+            limits = s.set_index("USUBJID")[LIMITS[rule.not_before]] if limited else pd.Series(dtype="str")
             first = first_treatments(events, limits, rule.ongoing == "count_from_limit", limited)
             hit = mine & s["USUBJID"].isin(first.index)
             started = text(s["USUBJID"].map(first["first"]))
@@ -199,10 +201,10 @@ def _ends(s: pd.DataFrame) -> None:
     s["rfpendtc"] = s["dthdtc"].where(s["dthdtc"] != "", withdrew)
 
 
-def _log(name: str, label: str, column: str, core: Any, fhir: str = "", **more: Any) -> Variable:
-    return Variable(
-        name, label, "Char", path(column, LOG + (fhir or column)), COLLECTED, core, "Record Qualifier", **more
-    )
+def _log(
+    name: str, label: str, column: str, core: Any, role: str = "Record Qualifier", codelist: str | None = None
+) -> Variable:
+    return Variable(name, label, "Char", path(column, LOG + column), COLLECTED, core, role, codelist=codelist)
 
 
 def reference_start(rfstdtc: pd.Series[Any]) -> pd.Series[Any]:
@@ -375,7 +377,7 @@ DATASET = Dataset(
             "Record Qualifier",
             dictionary="ISO 3166",
         ),
-        _log("DMDTC", "Date/Time of Collection", "screening_date", "Perm"),
+        _log("DMDTC", "Date/Time of Collection", "screening_date", "Perm", "Timing"),
         Variable(
             "DMDY", "Study Day of Collection", "Num", call(study_day, "DMDTC", "RFSTDTC"), DERIVED, "Perm", "Timing"
         ),

@@ -174,7 +174,7 @@ DATASET = Dataset(
             "ECDOSU",
             "Dose Units",
             "Char",
-            path("ecdosu", "MedicationAdministration.dosage.dose.code"),
+            path("ecdosu", "MedicationAdministration.dosage.dose.unit"),
             COLLECTED,
             "Exp",
             "Variable Qualifier",
@@ -214,10 +214,12 @@ DATASET = Dataset(
             "ECLOT",
             "Lot Number",
             "Char",
-            path("lot", "Medication.batch.lotNumber or BiologicallyDerivedProduct.identifier"),
+            path("lot", "MedicationAdministration.medication[x]"),
             COLLECTED,
             "Perm",
             "Record Qualifier",
+            comment="Medication.batch.lotNumber; else the identifier of a BiologicallyDerivedProduct in "
+            "supportingInformation; else an extension that the trial names.",
         ),
         Variable(
             "ECSTDTC",

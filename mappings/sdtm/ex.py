@@ -113,7 +113,7 @@ DATASET = Dataset(
             "EXDOSU",
             "Dose Units",
             "Char",
-            path("exdosu", "MedicationAdministration.dosage.dose.code"),
+            path("exdosu", "MedicationAdministration.dosage.dose.unit"),
             ASSIGNED,
             "Exp",
             "Variable Qualifier",
@@ -153,10 +153,12 @@ DATASET = Dataset(
             "EXLOT",
             "Lot Number",
             "Char",
-            path("lot", "Medication.batch.lotNumber or BiologicallyDerivedProduct.identifier"),
+            path("lot", "MedicationAdministration.medication[x]"),
             COLLECTED,
             "Perm",
             "Record Qualifier",
+            comment="Medication.batch.lotNumber; else the identifier of a BiologicallyDerivedProduct in "
+            "supportingInformation; else an extension that the trial names.",
         ),
         Variable(
             "EXSTDTC",

@@ -154,8 +154,18 @@ def test_first_treatments_without_limits_and_by_subject() -> None:
         ignore_index=True,
     ).assign(record=[10, 11, 12])
     found = first_treatments(events, pd.Series(dtype="str"), count_ongoing=False, limited=False)
-    assert found.loc["A"].to_dict() == {"first": "2024-03-01T10:00:00", "record": 11, "last": "2024-03-12"}
-    assert found.loc["B"].to_dict() == {"first": "2024-02-01", "record": 12, "last": "2024-02-01"}
+    assert found.loc["A"].to_dict() == {
+        "first": "2024-03-01T10:00:00",
+        "record": 11,
+        "last": "2024-03-12",
+        "last_record": 10,
+    }
+    assert found.loc["B"].to_dict() == {
+        "first": "2024-02-01",
+        "record": 12,
+        "last": "2024-02-01",
+        "last_record": 12,
+    }
 
 
 def test_first_treatments_without_a_limit_for_the_subject() -> None:
