@@ -138,7 +138,7 @@ def element_of(v: Variable, resource: str) -> str:
     """Return the FHIR path of a variable in a resource type; empty where it is not read from that type."""
     if not isinstance(v.source, Path):
         return ""
-    return next((p for p in v.source.fhir if p.startswith(resource)), "")
+    return next((p for p in v.source.fhir if p.startswith(f"{resource}.")), "")
 
 
 def expand_trace(d: Dataset, s: DatasetSummary, chunk: pa.Table) -> pa.Table:
@@ -188,7 +188,8 @@ def _trace_rows(
         if d.sequence
         else pa.nulls(chunk.num_rows, pa.int32())
     )
-    hexed = pa.DictionaryArray.from_arrays(pa.array(record.astype(np.int32)), hex_texts(chunk.column("_rid")))
+    # encoded before it is repeated, so that no text is hashed twice and the dictionary names each id once
+    hexed = hex_texts(chunk.column("_rid")).dictionary_encode().take(take)
     return pa.table(
         [
             _encoded(chunk.column("USUBJID")).take(take),

@@ -118,6 +118,8 @@ class Delivery:
         for d in shipped():
             if d.reference:
                 rows = context.summaries[d.name].rows
+                if not rows:
+                    continue
                 tasks.append(self._task(d.name, False, (reference[d.name],), ((0, rows),), path))
                 continue
             some = [r for r in receipts if d.name in r.parts]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import multiprocessing
+import os
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -23,6 +24,8 @@ from concurrent.futures import (
     wait,
 )
 from dataclasses import dataclass, field
+from multiprocessing import connection
+from threading import Thread
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -66,7 +69,19 @@ class _Pool(ProcessPoolExecutor):
 
 def process_pool(workers: int) -> Executor:
     """Return a pool of fresh processes; never plain fork, which copies the threads of Arrow half."""
-    return _Pool(workers, mp_context=multiprocessing.get_context("forkserver"))
+    return _Pool(workers, mp_context=multiprocessing.get_context("forkserver"), initializer=_end_with_parent)
+
+
+def _end_with_parent() -> None:
+    """Let a worker end when its driver is killed: it would wait for its next task for ever, memory and all."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        Thread(target=_watch, args=(parent.sentinel,), daemon=True).start()
+
+
+def _watch(sentinel: int) -> None:
+    connection.wait([sentinel])
+    os._exit(1)
 
 
 def local_executor(workers: int) -> Callable[[], Executor]:

@@ -223,10 +223,11 @@ class _Groups:
         self._parent: dict[bytes, bytes] = {}
 
     def find(self, key: bytes) -> bytes:
-        parent = self._parent.setdefault(key, key)
-        while parent != self._parent[parent]:
-            parent = self._parent[parent] = self._parent[self._parent[parent]]
-        return parent
+        self._parent.setdefault(key, key)
+        while (above := self._parent[key]) != key:
+            self._parent[key] = self._parent[above]  # a shorter way for the next time
+            key = above
+        return key
 
     def join(self, a: bytes, b: bytes) -> None:
         low, high = sorted((self.find(a), self.find(b)))

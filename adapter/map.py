@@ -155,7 +155,7 @@ def _companion(name: str, d: Dataset) -> str:
 
 def _supplement_summary(supp: pd.DataFrame) -> DatasetSummary:
     types = dict.fromkeys(supp.columns, "Char")
-    return summarise(supp, types, ["RDOMAIN"], [ValueLevel("QVAL", "QNAM")], [("QNAM", "QLABEL")])
+    return summarise(supp, types, ["RDOMAIN", "QORIG"], [ValueLevel("QVAL", "QNAM")], [("QNAM", "QLABEL")])
 
 
 def _sources(frame: pd.DataFrame, facts: Mapping[str, Facts]) -> dict[str, pa.Array]:

@@ -21,6 +21,7 @@ STAGES = {
     "identify": "Looking for patients",
     "intake": "Reading resources",
     "seal": "Sorting by subject",
+    "survey": "Finding the data cut",
     "map": "Mapping subjects",
     "assemble": "Writing datasets",
 }

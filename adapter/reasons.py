@@ -20,6 +20,7 @@ REASONS: dict[str, Reason] = {
     "not-a-subject": Reason("drop", "the patient is in neither the enrolment log nor a ResearchSubject"),
     "type-not-read": Reason("drop", "no domain reads this resource type"),
     "duplicate-copy": Reason("drop", "an identical copy of a resource that was read already"),
+    "duplicate-result": Reason("drop", "the same result once more under another id (interface replay)"),
     "superseded-version": Reason("drop", "a newer version of the same resource exists"),
     "status-entered-in-error": Reason("drop", "the hospital withdrew the record"),
     "status-cancelled": Reason("drop", "the event or test was cancelled"),

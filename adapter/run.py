@@ -111,11 +111,11 @@ class _Build:
     def run(self) -> Result:
         r = self.request
         trial = resolve_trial(r.trial)
+        found, store_folder = self._sources()
         site = self._site()
         knowledge = knowledge_of(str(trial.folder), str(site))
-        log = read_enrolment(Path(r.enrolment), trial.arm_spellings(), trial.log.columns) if r.enrolment else None
+        log = _log(r.enrolment, trial) if r.enrolment else None
         cut = _day(r.cutoff, "--cutoff") if r.cutoff else None
-        found, store_folder = self._sources()
         keyer = open_site(site)
         output = OutputFolder(Path(r.out), r.overwrite)
         work = Path(tempfile.mkdtemp(prefix="fhir2cdisc-"))
@@ -209,7 +209,10 @@ class _Build:
         named = subject_groups(subjects, ingested.state.segments, setting.buckets)
         if cut is None:
             path = write_context(setting, "survey", context)
-            days = runner.run(survey_task, [SubjectsTask(n, g, setting, path) for n, g in named])
+            tasks = [SubjectsTask(n, g, setting, path) for n, g in named]
+            self.progress("survey", 0, len(tasks))
+            days = runner.run(survey_task, tasks)
+            self.progress("survey", len(tasks), len(tasks))
             known = [d for d in days if d is not None] + _log_days(subjects)
             if not known:
                 raise InputError("no date came in, so there is no data cut; name one with --cutoff YYYY-MM-DD")
@@ -253,6 +256,14 @@ def subject_groups(
     if held:
         groups.append((f"buckets {first} to {buckets - 1}", tuple(held)))
     return groups
+
+
+def _log(path: str, trial: Trial) -> list[Enrolled]:
+    """Return the enrolment log, read as the trial says that logs are spelled."""
+    spelled = trial.log
+    return read_enrolment(
+        Path(path), trial.arm_spellings(), spelled.columns, spelled.withdrawal_types, spelled.criterion_prefix
+    )
 
 
 def _withdrawal(e: Enrolled) -> int:

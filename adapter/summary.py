@@ -70,7 +70,9 @@ class DatasetSummary:
         for name, level in other.numbers.items():
             self.numbers.setdefault(name, Level()).add(level)
         for name, pairs in other.companions.items():
-            self.companions.setdefault(name, {}).update(pairs)
+            mine_pairs = self.companions.setdefault(name, {})
+            for value, decode in pairs.items():
+                mine_pairs[value] = min(decode, mine_pairs.get(value, decode))
         for name, counts in other.non_ascii.items():
             mine_counts = self.non_ascii.setdefault(name, {})
             for value, n in counts.items():
@@ -121,7 +123,7 @@ def summarise(
     for level in levels:
         s.levels[level_key(level)] = _levels(frame, level, types)
     for code, name in companions:
-        pairs = frame[[code, name]].drop_duplicates()
+        pairs = frame[[code, name]].drop_duplicates().sort_values(name, ascending=False)  # of two names the smaller stays
         s.companions[code] = dict(zip(pairs[code], pairs[name], strict=True))
     return s
 

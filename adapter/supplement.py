@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from adapter.derive.strings import byte_pieces
 from adapter.spec import Dataset
 
 MOST_BYTES = 200
@@ -17,17 +18,8 @@ COLUMNS = ("STUDYID", "RDOMAIN", "USUBJID", "IDVAR", "IDVARVAL", "QNAM", "QLABEL
 
 
 def pieces(text: str, size: int = MOST_BYTES) -> list[str]:
-    """Return the text cut into pieces of at most `size` UTF-8 bytes, at character borders."""
-    raw = text.encode()
-    found = []
-    while len(raw) > size:
-        cut = size
-        while raw[cut] & 0xC0 == 0x80:  # inside a character
-            cut -= 1
-        found.append(raw[:cut].decode())
-        raw = raw[cut:]
-    found.append(raw.decode())
-    return found
+    """Return the text cut into pieces of at most `size` UTF-8 bytes, at character borders, none ending in a blank."""
+    return byte_pieces(text, size)
 
 
 def qnam(variable: str, number: int) -> str:
@@ -58,8 +50,11 @@ def supplement(dataset: Dataset, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.
             rows.append(_rows(dataset, main, rest, qnam(v.name, number), v.label, v.origin.type))
     for v in dataset.supplemental:
         values = frame[v.name]
-        kept = values[values.notna() & (values.astype("str") != "")].astype("str")
-        rows.append(_rows(dataset, main, kept, v.name, v.label, v.origin.type))
+        kept = values[values.notna() & (values.astype("str") != "")].astype("str").map(pieces)
+        for number in range(int(kept.str.len().max()) if len(kept) else 0):
+            part = kept[kept.str.len() > number].str[number].astype("str")
+            name = v.name if number == 0 else qnam(v.name, number)
+            rows.append(_rows(dataset, main, part, name, v.label, v.origin.type))
     kept_rows = [r for r in rows if len(r)]
     if not kept_rows:
         return main, pd.DataFrame({c: pd.Series(dtype="str") for c in COLUMNS})

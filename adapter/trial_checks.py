@@ -60,6 +60,9 @@ def _arms(t: Trial) -> Iterator[str]:
             yield from _missing(f"{at}.medications", "medication", use.medications, t.medications)
             if (use.dataset == "EX") != (use.product is not None) or (use.dataset == "CM") != bool(use.medications):
                 yield f"{at}: dataset {use.dataset} found; EX needs a product and no medications, CM the reverse"
+            if use.not_before in ("reference_start", "transplant"):
+                # RFSTDTC is made from the treatments, and transplants are found after it
+                yield f"{at}.not_before: found {use.not_before!r}, expected 'consent' or 'randomisation'"
             if use.ongoing == "count_from_limit" and use.not_before is None:
                 yield f"{at}.ongoing: 'count_from_limit' needs not_before"
     for visit in t.visits:

@@ -115,19 +115,24 @@ def counts_from_percent(
         return pd.DataFrame({"record": [], "text": [], "parents": []})
     decimal = results["text"].str.replace(".", "", n=1, regex=False).str.isdecimal()
     made: dict[int, tuple[str, list[int]]] = {}
+    groups = []
+    reported_there: set[int] = set()  # counts of a specimen or instant, by either way of matching, that has a reported one
     for how in match:
         keyed = results[(results["specimen"] >= 0) if how == "specimen" else (results["instant"].str.len() > 10)]
         there = {t: keyed[keyed["testcd"] == t].set_index(["subject", how]) for t in (count, *percents, reported)}
+        reported_there |= set(there[count].loc[there[count].index.isin(there[reported].index), "record"])
+        groups.append(there)
+    for there in groups:
         sure = {t: f[~f.index.duplicated(keep=False) & decimal[f["record"]].to_numpy()] for t, f in there.items()}
         both = sure[count].index
         for p in percents:
             both = both.intersection(sure[p].index)
-        both = both.difference(there[reported].index).sort_values()
+        both = both.sort_values()
         parts = [sure[p].loc[both] for p in percents]
         counts = sure[count].loc[both]
         for i, (parent, text) in enumerate(zip(counts["record"], counts["text"], strict=True)):
             share = sum((Decimal(p["text"].iloc[i]) for p in parts), Decimal(0))
-            if parent not in made and share <= 100:
+            if parent not in made and parent not in reported_there and share <= 100:
                 value = Decimal(text) * share / 100
                 made[parent] = format(value.normalize(), "f") if value else "0", [int(p["record"].iloc[i]) for p in parts]
     rows = [(record, text, parents) for record, (text, parents) in made.items()]

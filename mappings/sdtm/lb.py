@@ -80,6 +80,7 @@ def laboratory_results(inputs: Inputs) -> Records:
     o = o[kept].assign(specimen_key=specimen[kept.to_numpy()]).join(meaning[kept].add_prefix("to_"))
     o = _with_specimen(o, inputs)
     o = _standardised(o, inputs)
+    o.loc[_replayed(o, inputs), "why"] = "duplicate-result"
     lost.loc[o["row"]] = o["why"].to_numpy()
     o = o[o["why"] == ""].assign(derived="")
     from_specimen = _specimen_parents(o.reset_index(drop=True))
@@ -93,6 +94,22 @@ def laboratory_results(inputs: Inputs) -> Records:
     return Records(
         frame, parents, {"Observation": lost[lost != ""]}, joined([issues]), missing if len(missing) else None
     )
+
+
+def _replayed(o: pd.DataFrame, inputs: Inputs) -> pd.Index:
+    """Return the results that an interface sent again under another id: same test, instant, value, unit and specimen.
+
+    Of such copies the one whose content hashes lowest stays (fhir-input point 3), whatever order they came in.
+    """
+    same = ["USUBJID", "code", "to_testcd", "dtc", "orres", "orresu", "specimen_key"]
+    timed = o[(text(o["dtc"]).str.len() > 10) & (o["why"] == "") & o["kind"].notna()]
+    copies = timed[timed.duplicated(same, keep=False)]
+    if not len(copies):
+        return copies.index
+    sha = inputs.facts["Observation"].keyed.column("sha").take(pa.array(copies["row"].to_numpy())).to_pylist()
+    content = [f"{s.hex()}{e}" for s, e in zip(sha, copies["element"], strict=True)]
+    ordered = copies.assign(content=content).sort_values("content", kind="stable")
+    return ordered.index[ordered.duplicated(same, keep="first")]
 
 
 UNITLESS = "a number without a unit where the test needs one; no standard result"
@@ -186,7 +203,7 @@ def _standardised(o: pd.DataFrame, inputs: Inputs) -> pd.DataFrame:
     o["why"] = pd.Series(why, index=o.index, dtype="object").fillna("")
     o.loc[needs & (unit["ucum"] == "") & unit["given"], "why"] = "unit-unknown"
     # a number without any unit stays as it was received; what it means in the standard unit is not known
-    o["unitless"] = needs & (unit["ucum"] == "") & ~unit["given"]
+    o["unitless"] = needs & (unit["ucum"] == "") & ~unit["given"] & (o["to_standard_ucum"] != "1")
     o.loc[o["unitless"], "why"] = ""
     front = comparator.where(numeric, "")
     o["orres"] = front + value

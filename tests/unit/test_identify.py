@@ -181,6 +181,13 @@ def test_a_chain_of_merges_ends_at_its_last() -> None:
     assert (one.identities, one.survivor) == (keys("a", "b", "c", "d"), KEYER.keyed("Patient/d"))
 
 
+def test_long_chains_hold_together_in_every_order() -> None:
+    chain = [patient(a, ("replaced-by", b)) for a, b in itertools.pairwise("abcdef")]
+    for order in itertools.permutations(chain):
+        (one,) = resolved([enrolled("c")], *order)
+        assert (one.identities, one.survivor) == (keys(*"abcdef"), KEYER.keyed("Patient/f"))
+
+
 def test_a_circle_of_merges_has_a_survivor_all_the_same() -> None:
     circle = [
         patient("a", ("replaced-by", "b")),

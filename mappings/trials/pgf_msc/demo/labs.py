@@ -213,7 +213,9 @@ class Laboratory:
             value: Resource = {"valueQuantity": fhir.quantity(limit, unit, unit, "<")}
         elif way == 2:
             shown = unit.strip("{").replace("}", "")
-            value = {"valueString": f"<{limit} {shown}" if loinc == "30247-1" else f"<{limit}"}
+            # on the first of a month the analyser's interface is restarted and forgets the unit
+            forgotten = loinc == "1988-5" and at.day == 1
+            value = {"valueString": f"<{limit}" if forgotten else f"<{limit} {shown}"}
         else:
             value = {"valueQuantity": fhir.quantity(text, unit, unit)}
         return self.result(loinc, at, value, text, "", "", **more)
