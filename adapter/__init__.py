@@ -1,8 +1,8 @@
 """fhir2cdisc: hospital FHIR in, CDISC SDTM and ADaM submission datasets with define.xml and proof out.
 
-    from adapter import build
-    result = build("hospital/fhir", out="package", enrolment="hospital/enrolment.csv")
-    result.sdtm["LB"]
+from adapter import build
+result = build("hospital/fhir", out="package", enrolment="hospital/enrolment.csv")
+result.sdtm["LB"]
 """
 
 from __future__ import annotations

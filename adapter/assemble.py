@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path as FilePath
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -222,7 +224,7 @@ def hex_texts(column: pa.ChunkedArray | pa.Array) -> pa.StringArray:
     return made if not whole.null_count else pc.if_else(whole.is_valid(), made, None)
 
 
-def _coded(index: np.ndarray[tuple[int], np.dtype[np.int32]], names: Sequence[str]) -> pa.DictionaryArray:
+def _coded(index: npt.NDArray[Any], names: Sequence[str]) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(pa.array(index.astype(np.int32)), pa.array(list(names), pa.string()))
 
 

@@ -31,9 +31,10 @@ from adapter.registry import shipped
 from adapter.sources.files import Found, sha256_of
 from adapter.spec import Dataset
 from adapter.summary import DatasetSummary, summarise
-from adapter.tasks import AssembleTask, Context, MapReceipt, Setting, assemble_task, write_context
+from adapter.tasks import Context, MapReceipt, Setting, write_context
 from adapter.terminology import Codelist, Term, Terminology
 from adapter.trial import Trial
+from adapter.write_task import AssembleTask, assemble_task
 from adapter.writers.define_xml import STYLESHEET, define_xml, stylesheet
 
 Counts = dict[str, Any]
@@ -79,7 +80,7 @@ class Delivery:
         accounts.issues += self._outside_codelists(context) + _not_ascii(context)
         self._datasets(context, receipts, reference)
         documented = [(d, context.summaries[d.name]) for d in in_document_order(shipped())]
-        for d, s in list(documented):
+        for d in in_document_order(shipped()):
             extra = context.supplement_summaries.get(d.name)
             if extra is not None and extra.rows:
                 documented.append((supplement_dataset(d), extra))
@@ -188,9 +189,9 @@ class Delivery:
                 | {"keyed_id": f.rid.hex(), "reason": f.reason, "element": f.where}
             )
         rows.sort(key=lambda r: (r["file"], r["line"], r["reason"], r["element"]))
-        with open(self.output.path("rejects.ndjson"), "w", encoding="utf-8") as f:
+        with open(self.output.path("rejects.ndjson"), "w", encoding="utf-8") as out:
             for row in rows:
-                f.write(json.dumps(row | {"message": REASONS[row["reason"]].meaning}, ensure_ascii=False) + "\n")
+                out.write(json.dumps(row | {"message": REASONS[row["reason"]].meaning}, ensure_ascii=False) + "\n")
 
     def _issues(self, accounts: Accounts) -> None:
         rows = sorted(accounts.issues, key=lambda i: (i.usubjid, i.dataset, int(i.seq or 0), i.code, i.message, i.rid))

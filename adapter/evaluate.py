@@ -25,8 +25,8 @@ def evaluate(
     """Return (the variables in declared order, sorted by the keys; the records' index labels in that order).
 
     records: one row per record, with USUBJID where the dataset has it. content: positions of records -> what their
-    sources say, for records that have all keys in common; it never depends on keyed ids or places. others: evaluated datasets that
-    `ref` reads, one record per subject. setting: dotted name -> value of the trial.
+    sources say, for records that have all keys in common; it never depends on keyed ids or places. others: evaluated
+    datasets that `ref` reads, one record per subject. setting: dotted name -> value of the trial.
     """
     records = records[[c for c in records.columns if c in _needed(dataset)]]
     if len(records) > 1:
@@ -110,7 +110,7 @@ class _Evaluation:
         if s is None:
             return None
         if isinstance(s, Path):
-            return self.records[s.column] if s.column in self.records else None
+            return self.records.get(s.column)
         if isinstance(s, Const):
             return s.value
         if isinstance(s, Setting):

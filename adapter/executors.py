@@ -12,6 +12,7 @@ import errno
 import multiprocessing
 import os
 import sys
+import tempfile
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import (
@@ -36,6 +37,7 @@ R = TypeVar("R")
 ATTEMPTS = 3
 FINAL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """System errors that do not go away by trying again: a full disk does not empty by itself."""
+LONGEST_TEMPORARY = 60
 
 
 class InlineExecutor(Executor):
@@ -69,7 +71,9 @@ class _Pool(ProcessPoolExecutor):
 
 def process_pool(workers: int) -> Executor:
     """Return a pool of fresh processes; never plain fork, which copies the threads of Arrow half."""
-    return _Pool(workers, mp_context=multiprocessing.get_context("forkserver"), initializer=_end_with_parent)
+    # a fork server listens in the temporary folder; the name of a socket may have about a hundred bytes
+    method = "forkserver" if len(os.fsencode(tempfile.gettempdir())) <= LONGEST_TEMPORARY else "spawn"
+    return _Pool(workers, mp_context=multiprocessing.get_context(method), initializer=_end_with_parent)
 
 
 def _end_with_parent() -> None:

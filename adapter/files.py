@@ -10,8 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
+from uuid import uuid4
 
 from adapter.errors import RunError
+
+PART = ".part"
+"""How the name of a file ends that is being written, or was when its writer was killed."""
 
 
 def fsync_folder(folder: Path) -> None:
@@ -43,7 +47,8 @@ def whole_file(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
 
     Raises RunError with path and cause where the disk is full or the folder cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # not the process id: two attempts of one task may run in one process, or on two machines with one disk
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}{PART}")
     try:
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
         with os.fdopen(handle, "wb") as f:
@@ -58,6 +63,17 @@ def whole_file(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Give an OSError of the block the name of the file it was about: writing to a full disk names none."""
+    try:
+        yield
+    except OSError as e:
+        if e.filename is not None:
+            raise
+        raise OSError(e.errno, e.strerror or str(e), os.fspath(path)) from e
 
 
 def write_whole(path: Path, data: bytes, mode: int = 0o644) -> None:

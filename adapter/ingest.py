@@ -127,6 +127,8 @@ class Ingest:
                     if _stamp(f) != stamp:
                         raise InputError(f"{f.path} changed while it was read; expected a file that nobody writes to")
                 self._commit(state, entries, receipts, now)
+            else:
+                _require_resources(state.inputs)
             self._compact(state)
             return Ingested(now.subjects, self._settled(state, now))
 
@@ -187,6 +189,7 @@ class Ingest:
     ) -> None:
         for r in receipts:
             _book(entries[r.number], r)
+        _require_resources([*state.inputs, *entries.values()])
         place_links([(r.links, entries[r.number].sha256, r.start) for r in receipts if r.links])
         sealed = self._seal([s for r in receipts for s in r.spills], state.number + 1)
         again = {(e.label, e.sha256) for e in entries.values()}
@@ -250,6 +253,13 @@ def _book(entry: InputEntry, r: IntakeReceipt) -> None:
         key = f"{kind} {reason}"
         entry.dropped[key] = entry.dropped.get(key, 0) + n
     entry.rejects += [x._asdict() | {"rid": x.rid.hex() if x.rid else ""} for x in r.rejects]
+
+
+def _require_resources(entries: Sequence[InputEntry]) -> None:
+    """Raise InputError where the input holds nothing at all, not even something broken."""
+    if not any(e.read or e.rejects for e in entries):
+        names = ", ".join(e.label for e in entries[:3]) + (", …" if len(entries) > 3 else "")
+        raise InputError(f"no resource in the input ({names or 'an empty store'}); expected FHIR resources, one a line")
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import shutil
 from pathlib import Path
 
 from adapter.errors import OutputError, RunError
-from adapter.files import fsync_folder, json_bytes, locked
+from adapter.files import PART, fsync_folder, json_bytes, locked
 
 MANIFEST = "manifest.json"
 JOURNAL = ".fhir2cdisc.json"
@@ -89,6 +89,11 @@ class OutputFolder:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
+    def files(self) -> list[str]:
+        """Return the names of all staged files, without what killed workers left half-written."""
+        found = (p for p in self.staging.rglob("*") if p.is_file() and p.suffix != PART)
+        return sorted(p.relative_to(self.staging).as_posix() for p in found)
+
     def finish(self, last: str = MANIFEST) -> None:
         """Put every staged file in its place, remove files of the earlier build that are no more, the manifest last.
 
@@ -96,7 +101,7 @@ class OutputFolder:
         file has come in the way meanwhile, RunError where the file system fails.
         """
         try:
-            names = sorted(p.relative_to(self.staging).as_posix() for p in self.staging.rglob("*") if p.is_file())
+            names = self.files()
             for name in names:
                 if name not in self.old and os.path.lexists(self.folder / name):
                     raise OutputError(f"{self.folder / name} came into being during the build; nothing was replaced")

@@ -28,7 +28,8 @@ class Inputs:
     """Everything that the records of a domain may come from.
 
     facts: resource type -> Facts. subjects: one row per subject (enrolment log), indexed by USUBJID.
-    built: datasets that this build makes. records: datasets made before, by the `needs` of the declaration. knowledge: code tables, units, terminology.
+    knowledge: code tables, units, terminology. cut: the data cut, a site day. built: datasets that this build makes.
+    records: datasets made before, by the `needs` of the declaration.
     """
 
     facts: Mapping[str, Facts]

@@ -1,6 +1,6 @@
 """The driver: the four steps over files, byte ranges and buckets, on any executor. The only place that does I/O.
 
-    build(inputs, out=…, enrolment=…) -> Result
+build(inputs, out=…, enrolment=…) -> Result
 """
 
 from __future__ import annotations
@@ -124,7 +124,12 @@ class _Build:
             facts = StoreFacts(buckets_for(size), keyer.fingerprint(), trial.study.time_zone)
             store = Store.open(store_folder or work / "store", facts)
             setting = Setting(
-                str(work), str(site / KEY_FILE), trial.study.time_zone, str(trial.folder), str(site), store.facts.buckets
+                str(work),
+                str(site / KEY_FILE),
+                trial.study.time_zone,
+                str(trial.folder),
+                str(site),
+                store.facts.buckets,
             )
             with TaskRunner(self.executor, 2 * r.workers) as runner:
                 self._mark("prepare")

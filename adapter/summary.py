@@ -123,7 +123,9 @@ def summarise(
     for level in levels:
         s.levels[level_key(level)] = _levels(frame, level, types)
     for code, name in companions:
-        pairs = frame[[code, name]].drop_duplicates().sort_values(name, ascending=False)  # of two names the smaller stays
+        pairs = (
+            frame[[code, name]].drop_duplicates().sort_values(name, ascending=False)
+        )  # of two names the smaller stays
         s.companions[code] = dict(zip(pairs[code], pairs[name], strict=True))
     return s
 

@@ -59,11 +59,15 @@ def supplement(dataset: Dataset, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.
     if not kept_rows:
         return main, pd.DataFrame({c: pd.Series(dtype="str") for c in COLUMNS})
     supp = pd.concat(kept_rows, ignore_index=True)
-    order = supp.assign(_n=pd.to_numeric(supp["IDVARVAL"])).sort_values(["USUBJID", "IDVAR", "_n", "QNAM"], kind="stable")
+    order = supp.assign(_n=pd.to_numeric(supp["IDVARVAL"])).sort_values(
+        ["USUBJID", "IDVAR", "_n", "QNAM"], kind="stable"
+    )
     return main, order[list(COLUMNS)].reset_index(drop=True)
 
 
-def _rows(dataset: Dataset, main: pd.DataFrame, values: pd.Series[str], name: str, label: str, origin: str) -> pd.DataFrame:
+def _rows(
+    dataset: Dataset, main: pd.DataFrame, values: pd.Series[str], name: str, label: str, origin: str
+) -> pd.DataFrame:
     parent = main.loc[values.index]
     rows = pd.DataFrame({"USUBJID": parent["USUBJID"], "QVAL": values})
     rows["STUDYID"] = parent["STUDYID"]

@@ -17,18 +17,11 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from adapter.accounts import Accounts
 from adapter.assemble import (
-    TRACE_SCHEMA,
-    expand_trace,
-    extra_trace,
-    in_order,
     write_part,
-    xpt_variables,
 )
-from adapter.define import supplement_dataset
 from adapter.identify import Identities, Subject, identify
 from adapter.intake.dates import SiteClock
 from adapter.intake.intake import RejectLine, intake
@@ -39,14 +32,10 @@ from adapter.map import map_subjects
 from adapter.registry import shipped
 from adapter.site import Keyer, read_key
 from adapter.sources.files import read_range, sha256_of
-from adapter.spec import Dataset
 from adapter.store.segments import Segment, Spill, read_buckets, seal, write_spill
 from adapter.summary import DatasetSummary
 from adapter.trial import Trial, resolve_trial
 from adapter.usable import last_believable_day
-from adapter.writers.xpt import XptWriter
-
-TRACE_ROWS = 131_072
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +88,7 @@ def write_context(setting: Setting, name: str, context: Context) -> str:
 
 
 @lru_cache(maxsize=2)
-def _context(path: str) -> Context:
+def context_of(path: str) -> Context:
     loaded: Context = pickle.loads(Path(path).read_bytes())
     return loaded
 
@@ -127,7 +116,7 @@ def _clock(zone: str) -> SiteClock:
 @lru_cache(maxsize=1)
 def _reading(context: str, setting: Setting) -> Reading:
     """Return what readers need; kept between ranges, so that its caches stay warm."""
-    loaded = _context(context)
+    loaded = context_of(context)
     subjects = {key: i for i, s in enumerate(loaded.subjects) for key in s.identities}
     return Reading(_clock(setting.zone), _keyer(setting.key), subjects, loaded.look_ups, loaded.lot_extensions)
 
@@ -137,7 +126,7 @@ def _own_name(folder: str, stem: str) -> Path:
     return Path(folder) / f"{stem}-{uuid.uuid4().hex}"
 
 
-def _single_threaded() -> None:
+def single_threaded() -> None:
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
 
@@ -162,7 +151,7 @@ class IdentifyTask:
 
 def identify_task(task: IdentifyTask) -> Identities:
     _, data = read_range(task.range.path, task.range.start, task.range.stop)
-    wanted = _context(task.context).wanted
+    wanted = context_of(task.context).wanted
     return identify(io.BytesIO(data), _keyer(task.setting.key), _clock(task.setting.zone), wanted)
 
 
@@ -187,10 +176,10 @@ class IntakeReceipt:
 
 def intake_task(task: IntakeTask) -> IntakeReceipt:
     """Read one range; leave a spill per resource type and the links of its resources."""
-    _single_threaded()
+    single_threaded()
     r = task.range
     offset, data = read_range(r.path, r.start, r.stop)
-    context, read = _context(task.context), _reading(task.context, task.setting)
+    context, read = context_of(task.context), _reading(task.context, task.setting)
     # millions of short-lived tuples: the cycle collector would walk them again and again and find nothing
     gc.disable()
     try:
@@ -218,7 +207,7 @@ class SealTask:
 
 
 def seal_task(task: SealTask) -> Segment | None:
-    _single_threaded()
+    single_threaded()
     return seal(task.spills, task.buckets, Path(task.folder) / f"{task.name}-{uuid.uuid4().hex[:12]}.parquet")
 
 
@@ -237,8 +226,8 @@ DAY_COLUMNS = ["pat", "rid", "sha", "updated", "version", "file", "line", "statu
 
 def survey_task(task: SubjectsTask) -> int | None:
     """Return the last believable day of some subjects' usable facts: what the default data cut is made of."""
-    _single_threaded()
-    context = _context(task.context)
+    single_threaded()
+    context = context_of(task.context)
     subjects = [context.subjects[i] for i in task.subjects]
     tables = _stored(context, task.setting, subjects, DAY_COLUMNS)
     dates = _trial(task.setting.trial).reference_dates
@@ -280,8 +269,8 @@ class MapReceipt:
 
 def map_task(task: SubjectsTask) -> MapReceipt:
     """Map some subjects; leave one part per dataset."""
-    _single_threaded()
-    context = _context(task.context)
+    single_threaded()
+    context = context_of(task.context)
     subjects = [context.subjects[i] for i in task.subjects]
     cuts = [context.subject_cuts[i] for i in task.subjects]
     trial = _trial(task.setting.trial)
@@ -315,46 +304,3 @@ def _runs(names: list[str]) -> dict[str, int]:
 def _plain_strings(table: pa.Table) -> pa.Table:
     fields = [pa.field(f.name, pa.string() if pa.types.is_large_string(f.type) else f.type) for f in table.schema]
     return table.cast(pa.schema(fields))
-
-
-@dataclass(frozen=True, slots=True)
-class AssembleTask:
-    """Writes one dataset from its parts: `order` is (part, records) in USUBJID order."""
-
-    label: str
-    dataset: str
-    supplement: bool
-    parts: tuple[str, ...]
-    order: tuple[tuple[int, int], ...]
-    extras: tuple[str, ...]
-    extra_order: tuple[tuple[int, int], ...]
-    setting: Setting
-    context: str
-    xpt: str
-    trace: str
-
-
-def assemble_task(task: AssembleTask) -> str:
-    """Write the XPT file and the trace of one dataset; returns its name."""
-    _single_threaded()
-    context = _context(task.context)
-    declared = {d.name: d for d in shipped()}[task.dataset]
-    d = supplement_dataset(declared) if task.supplement else declared
-    s = (context.supplement_summaries if task.supplement else context.summaries)[task.dataset]
-    _write_xpt(d, s, task, context.timestamp)
-    return d.name
-
-
-def _write_xpt(d: Dataset, s: DatasetSummary, task: AssembleTask, timestamp: datetime) -> None:
-    trace: pq.ParquetWriter | None = None
-    if task.trace:
-        trace = pq.ParquetWriter(task.trace, TRACE_SCHEMA, compression="zstd", write_statistics=True)
-    with open(task.xpt, "wb") as f, XptWriter(f, d.name, d.label, xpt_variables(d, s), timestamp) as writer:
-        for chunk in in_order(task.parts, task.order):
-            writer.write(chunk)
-            if trace is not None:
-                trace.write_table(expand_trace(d, s, chunk), row_group_size=TRACE_ROWS)
-    if trace is not None:
-        for chunk in in_order(task.extras, task.extra_order):
-            trace.write_table(extra_trace(d, chunk), row_group_size=TRACE_ROWS)
-        trace.close()

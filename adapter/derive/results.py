@@ -18,8 +18,6 @@ front; text results as received or as their controlled term."""
     return converted
 
 
-
-
 def number_of(text: Series[Any]) -> Series[float]:
     """Number of {a0}; empty where it has a comparator or is text."""
     codes, unique = pd.factorize(text.astype("str").fillna(""))
@@ -51,7 +49,9 @@ INDICATORS = {
 """HL7 v3 ObservationInterpretation -> NRIND (C78736)."""
 
 
-def range_indicator(interpretation: Series[Any], value: Series[Any], low: Series[Any], high: Series[Any]) -> Series[str]:
+def range_indicator(
+    interpretation: Series[Any], value: Series[Any], low: Series[Any], high: Series[Any]
+) -> Series[str]:
     """The laboratory's own interpretation where it gave one (H, HH to HIGH; L, LL to LOW; N to NORMAL; A to ABNORMAL), \
 else {a1} compared with {a2} and {a3}; empty where neither is known."""
     codes, unique = pd.factorize(interpretation)
@@ -87,7 +87,9 @@ without a time on that day counts as {untimed} the first treatment.
     at_or_before = (text.str.slice(0, 16) < ref.str.slice(0, 16)) | (
         (text.str.slice(0, 16) == ref.str.slice(0, 16)) & (text.str.slice(16) <= ref.str.slice(16))
     )
-    before = complete & ((day < ref_day) | (same_day & timed & at_or_before) | (same_day & ~timed & (untimed == "before")))
+    before = complete & (
+        (day < ref_day) | (same_day & timed & at_or_before) | (same_day & ~timed & (untimed == "before"))
+    )
     frame = pd.DataFrame({"subject": usubjid.to_numpy(), "when": text.to_numpy()})
     for i, k in enumerate(keys):
         frame[f"key{i}"] = k.astype("str").fillna("").to_numpy()
@@ -116,7 +118,9 @@ def counts_from_percent(
     decimal = results["text"].str.replace(".", "", n=1, regex=False).str.isdecimal()
     made: dict[int, tuple[str, list[int]]] = {}
     groups = []
-    reported_there: set[int] = set()  # counts of a specimen or instant, by either way of matching, that has a reported one
+    reported_there: set[int] = (
+        set()
+    )  # counts of a specimen or instant, by either way of matching, that has a reported one
     for how in match:
         keyed = results[(results["specimen"] >= 0) if how == "specimen" else (results["instant"].str.len() > 10)]
         there = {t: keyed[keyed["testcd"] == t].set_index(["subject", how]) for t in (count, *percents, reported)}
@@ -134,6 +138,9 @@ def counts_from_percent(
             share = sum((Decimal(p["text"].iloc[i]) for p in parts), Decimal(0))
             if parent not in made and parent not in reported_there and share <= 100:
                 value = Decimal(text) * share / 100
-                made[parent] = format(value.normalize(), "f") if value else "0", [int(p["record"].iloc[i]) for p in parts]
+                made[parent] = (
+                    format(value.normalize(), "f") if value else "0",
+                    [int(p["record"].iloc[i]) for p in parts],
+                )
     rows = [(record, text, parents) for record, (text, parents) in made.items()]
     return pd.DataFrame(rows, columns=["record", "text", "parents"])

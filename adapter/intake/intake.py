@@ -150,8 +150,8 @@ def intake(lines: Iterable[bytes], read: Reading, buckets: int, file: int, first
         line = whole if whole.endswith(b"}\n") else whole.rstrip(b"\r\n") + b"\n"  # one spelling of a line's end
         kind = ""
         try:
-            kind = kinds.get(line[17 : line.find(b'"', 17, 60)]) if line.startswith(PREFIX) else None
-            if kind is None:
+            kind = kinds.get(line[17 : line.find(b'"', 17, 60)], "") if line.startswith(PREFIX) else ""
+            if not kind:
                 kind = resource_type(line) or ""
             reader = readers.get(kind)
             if reader is None:

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from adapter.errors import StoreError
-from adapter.files import whole_file
+from adapter.files import naming, whole_file
 from adapter.intake.tables import schema_of
 from adapter.sources.files import sha256_of
 
@@ -54,7 +54,7 @@ class Segment:
 
 
 def write_spill(path: Path, resource_type: str, table: pa.Table, groups: Sequence[tuple[int, int]]) -> Spill:
-    with pa.OSFile(str(path), "wb") as f, pa.ipc.new_file(f, table.schema) as writer:
+    with naming(path), pa.OSFile(str(path), "wb") as f, pa.ipc.new_file(f, table.schema) as writer:
         start = 0
         for _, rows in groups:
             writer.write_table(table.slice(start, rows).combine_chunks())

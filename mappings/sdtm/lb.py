@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -132,10 +133,11 @@ MEANING = (
 )
 
 
-def _numbers(column: object) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _numbers(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
     """Return small numbers for keyed ids, -1 where there is none."""
-    encoded = column.combine_chunks().dictionary_encode()  # type: ignore[attr-defined]
-    return encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    encoded = column.combine_chunks().dictionary_encode()
+    found: npt.NDArray[np.int64] = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    return found
 
 
 def _with_specimen(o: pd.DataFrame, inputs: Inputs) -> pd.DataFrame:

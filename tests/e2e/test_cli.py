@@ -135,6 +135,7 @@ def test_without_a_terminal_each_stage_is_one_plain_line(piped: tuple[int, str, 
         "Looking for patients",
         "Reading resources",
         "Sorting by subject",
+        "Finding the data cut",
         "Mapping subjects",
         "Writing datasets",
     ]

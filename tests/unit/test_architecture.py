@@ -35,7 +35,7 @@ LAYERS = (
     ("trial", "trial_models", "trial_rules", "trial_events", "trial_tables", "trial_checks", "trial_docs", "derive"),
     ("registry", "evaluate", "summary", "supplement", "enrolment", "knowledge", "intake", "identify", "writers"),
     ("sources", "store", "usable", "accounts", "define", "map", "assemble", "links", "docs", "result"),
-    ("tasks", "executors", "ingest", "output", "deliver", "progress"),
+    ("tasks", "write_task", "executors", "ingest", "output", "deliver", "progress"),
     ("run", "__init__"),
     ("cli", "__main__", "commands", "doctor"),
 )

@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import pickle
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Executor, Future
 from concurrent.futures.process import BrokenProcessPool
@@ -248,6 +251,46 @@ def test_system_errors_cross_process_borders(tmp_path: Path) -> None:
         assert runner.run(full, [Job("flaky", folder=str(tmp_path))]) == [2]
         with pytest.raises(errors.RunError, match=r"full full: No space left on device \(/out\)"):
             runner.run(full, [Job("full")])
+
+
+DRIVER = """
+import sys
+from tests.unit.test_executors import tell, process_pool
+pool = process_pool(2)
+pids = {pool.submit(tell).result() for _ in range(8)}
+print(*pids, flush=True)
+pool.submit(tell, 600).result()
+"""
+
+
+def tell(seconds: float = 0.05) -> int:
+    """Return the process id of the worker, after a while."""
+    time.sleep(seconds)
+    return os.getpid()
+
+
+def alive(pid: int) -> bool:
+    """Return whether a process runs; one that has ended and is not yet waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
+def test_workers_end_with_a_killed_driver() -> None:
+    root = Path(__file__).parents[2]
+    with subprocess.Popen([sys.executable, "-c", DRIVER], stdout=subprocess.PIPE, cwd=root, text=True) as driver:
+        assert driver.stdout is not None
+        workers = [int(pid) for pid in driver.stdout.readline().split()]
+        assert workers
+        assert all(map(alive, workers))
+        driver.kill()
+    for _ in range(200):
+        if not any(map(alive, workers)):
+            return
+        time.sleep(0.05)
+    pytest.fail(f"workers {workers} wait for tasks for ever")
 
 
 TREE = [c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, errors.AdapterError)]

@@ -181,11 +181,12 @@ def test_a_chain_of_merges_ends_at_its_last() -> None:
     assert (one.identities, one.survivor) == (keys("a", "b", "c", "d"), KEYER.keyed("Patient/d"))
 
 
-def test_long_chains_hold_together_in_every_order() -> None:
-    chain = [patient(a, ("replaced-by", b)) for a, b in itertools.pairwise("abcdef")]
+@pytest.mark.parametrize("names", ["abcde", "jefia", "aeifj"])  # the second once fell apart: keyed ids in a bad order
+def test_long_chains_hold_together_in_every_order(names: str) -> None:
+    chain = [patient(a, ("replaced-by", b)) for a, b in itertools.pairwise(names)]
     for order in itertools.permutations(chain):
-        (one,) = resolved([enrolled("c")], *order)
-        assert (one.identities, one.survivor) == (keys(*"abcdef"), KEYER.keyed("Patient/f"))
+        (one,) = resolved([enrolled(names[2])], *order)
+        assert (one.identities, one.survivor) == (keys(*names), KEYER.keyed(f"Patient/{names[-1]}"))
 
 
 def test_a_circle_of_merges_has_a_survivor_all_the_same() -> None:

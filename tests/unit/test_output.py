@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,6 +50,18 @@ def test_a_build_takes_its_place(out: Path) -> None:
     assert content(out) == FIRST
     assert set(json.loads((out / JOURNAL).read_text())["files"]) == set(FIRST)
     assert not list(out.glob(f"{STAGING}*"))
+
+
+def test_what_a_killed_worker_left_half_written_is_no_part_of_the_build(out: Path) -> None:
+    output = stage(OutputFolder(out, False), FIRST)
+    with contextlib.suppress(Killed), whole_file(output.path("sdtm/lb.xpt")) as f:
+        f.write(b"half")
+        part = next(output.staging.rglob("*.part"))
+        shutil.copy(part, part.with_name(".lb.xpt.killed.part"))
+        raise Killed
+    assert output.files() == sorted(FIRST)
+    output.finish()
+    assert content(out) == FIRST
 
 
 def test_an_empty_folder_may_be_there(out: Path) -> None:

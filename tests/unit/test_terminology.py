@@ -48,7 +48,7 @@ def test_extensible_as_published() -> None:
     assert not TERMS.codelist("NY").extensible
     assert TERMS.codelist("UNIT").extensible
     assert TERMS.codelist("NY").title == "No Yes Response"
-    assert {c.package for c in TERMS.codelists} == {"SDTM", "ADaM"}
+    assert {c.package for c in TERMS.codelists} == {"SDTM", "ADaM", "DEFINE-XML"}
 
 
 @needs_reference
@@ -57,6 +57,8 @@ def test_every_term_of_every_shipped_codelist_is_the_published_one() -> None:
     for name in ("sdtm_ct_2025-03-28", "adam_ct_2026-03-27"):
         for r in rows(REFERENCE / f"{name}_terms.csv"):
             published.setdefault(r["codelist_ccode"], set()).add((r["submission_value"], r["term_ccode"]))
+    for r in rows(REFERENCE / "define_xml_ct_2026-03-27_terms.csv"):
+        published.setdefault(r["codelist_ccode"], set()).add((r["submission_value"], r["term_ccode"]))
     for c in TERMS.codelists:
         assert {(t.value, t.ccode) for t in c.terms.values()} == published[c.ccode], c.name
 
