@@ -181,7 +181,7 @@ class _Build:
     def _sources(self) -> tuple[Found, Path | None]:
         """Return the files to read, and the store where one is named or is the input."""
         r = self.request
-        stores = [i for i in r.inputs if (Path(i) / "store.json").is_file()]
+        stores = [i for i in r.inputs if os.path.isfile(Path(i) / "store.json")]
         plain = [i for i in r.inputs if i not in stores]
         if len(stores) > 1 or (stores and r.store):
             raise InputError(f"expected one store, found {[*stores, *([r.store] if r.store else [])]}")

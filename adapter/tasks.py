@@ -221,7 +221,8 @@ class SubjectsTask:
     context: str
 
 
-DAY_COLUMNS = ["pat", "rid", "sha", "updated", "version", "file", "line", "status", "element", "day", "end_day"]
+DAY_COLUMNS = ["pat", "rid", "sha", "updated", "version", "file", "line", "status", "element"]
+DAY_COLUMNS += ["dtc", "day", "end_dtc", "end_day"]
 
 
 def survey_task(task: SubjectsTask) -> int | None:

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from adapter.assemble import TRACE_SCHEMA, expand_trace, extra_trace, in_order, xpt_variables
 from adapter.define import supplement_dataset
+from adapter.errors import RunError
 from adapter.registry import shipped
 from adapter.spec import Dataset
 from adapter.summary import DatasetSummary
@@ -42,7 +43,10 @@ def assemble_task(task: AssembleTask) -> str:
     declared = {d.name: d for d in shipped()}[task.dataset]
     d = supplement_dataset(declared) if task.supplement else declared
     s = (context.supplement_summaries if task.supplement else context.summaries)[task.dataset]
-    _write_xpt(d, s, task, context.timestamp)
+    try:
+        _write_xpt(d, s, task, context.timestamp)
+    except OSError as e:
+        raise RunError(f"cannot write {e.filename or task.xpt}: {e.strerror or e}") from e
     return d.name
 
 

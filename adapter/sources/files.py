@@ -15,6 +15,7 @@ from pathlib import Path
 from adapter.errors import InputError
 
 NDJSON_SUFFIXES = (".ndjson", ".jsonl")
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 RANGE_BYTES = 24 << 20
 
 
@@ -123,7 +124,9 @@ def read_range(path: str, start: int, stop: int) -> tuple[int, bytes]:
         if start:
             f.seek(start - 1)
             first = start - 1 + len(f.readline())
-        if first >= stop:
+        elif f.read(3) == BYTE_ORDER_MARK:  # it is no part of the first line
+            first = 3
+        if start and first >= stop:
             return first, b""
         # where the last line ends is found first, so that the range is read in one piece and never copied
         f.seek(stop - 1)

@@ -143,11 +143,12 @@ def test_kill_9_at_twenty_points(kind: str, i: int, place: Place, tmp_path: Path
 @pytest.mark.long
 @pytest.mark.parametrize("seconds", [0.0, 0.3, 0.7, 1.2, 2.0, 3.0])
 def test_kill_9_of_a_driver_with_workers(seconds: float, place: Place, tmp_path: Path) -> None:
-    """By the clock, from outside, with two workers: whatever they were doing, and the workers go too."""
+    """By the clock, from outside, while two workers do whatever they were doing."""
     prepared(tmp_path, place.cohort, place.lines)
     (tmp_path / "tmp").mkdir()
+    environment = os.environ | {"TMPDIR": str(tmp_path / "tmp")}
     argv = [sys.executable, "-c", DRIVER, str(tmp_path), "store", "2", "0"]
-    with subprocess.Popen(argv, cwd=ROOT, env=os.environ | {"TMPDIR": str(tmp_path / "tmp")}) as driver:
+    with subprocess.Popen(argv, cwd=ROOT, env=environment) as driver:
         while not (tmp_path / "store" / "lock").exists() and driver.poll() is None:
             time.sleep(0.01)
         time.sleep(seconds)

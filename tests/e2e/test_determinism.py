@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import random
@@ -19,7 +20,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from adapter import build
+from adapter.executors import InlineExecutor
 from adapter.result import Result
+from adapter.writers.xpt import XptWriter
 from tests.conftest import EVERYTHING, Cohort, hashes, lines_of, make_site, write_lines
 
 SMALL_RANGE = 120_000  # about fifty ranges
@@ -214,6 +217,49 @@ def test_small_pieces_give_the_same_bytes(demo10: Cohort, demo10_build: Result, 
     """In how many pieces the subjects are mapped shows nowhere, not even in how a Parquet file is laid out."""
     build(demo10.fhir, out=tmp_path / "out", enrolment=demo10.log, site=demo10.site, workers=1, range_bytes=SMALL_RANGE)
     assert hashes(tmp_path / "out", EVERYTHING) == hashes(demo10_build.out, EVERYTHING)
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"], ids=["LF", "CRLF"])
+def test_ranges_smaller_than_any_line(end: bytes, demo10: Cohort, tmp_path: Path) -> None:
+    """Ranges of 97 bytes: most own no line; the others must number it right, in trace, rejects and link files."""
+    lines = [line for found in lines_of(demo10.fhir).values() for line in found]
+    chosen = [*(line for line in lines if b'"resourceType":"Patient"' in line), *lines[::38]][:190]
+    chosen[3:3] = [b"", b'{"resourceType":"Observation","id":"broken', b"", b'{"long":"' + b"z" * 5000 + b'"}']
+    chosen += ['{"resourceType":"Basic","id":"\u2028\u0085"}'.encode()] * 6
+    folder = write_lines(tmp_path / "in", {})
+    (folder / "all.ndjson").write_bytes(end.join(chosen))  # the last line has no end
+    results = [
+        build(folder, out=tmp_path / f"out{size}", enrolment=demo10.log, site=demo10.site, workers=1, range_bytes=size)
+        for size in (1 << 30, 97)
+    ]
+    whole, pieces = (hashes(r.out, EVERYTHING) for r in results)
+    assert pieces == whole
+    assert results[0].manifest["inputs"][0]["lines"] == len(chosen) == 200
+    rejects = results[1].rejects.set_index("line")
+    assert list(rejects.loc[[5, 7], "offset"]) == [len(end.join(chosen[:n])) + len(end) for n in (4, 6)]
+
+
+class SecondThoughts(InlineExecutor):
+    """Runs every writing task once more after its result was delivered, as Dask may, and that attempt dies half-way."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future = super().submit(fn, *args, **kwargs)
+        if fn.__name__ == "assemble_task":
+            with pytest.MonkeyPatch.context() as patched:
+                patched.setattr(XptWriter, "write", _die)
+                with contextlib.suppress(ZeroDivisionError):
+                    fn(*args, **kwargs)
+        return future
+
+
+def _die(*_: object) -> None:
+    raise ZeroDivisionError
+
+
+def test_a_late_second_attempt_does_no_harm(demo10: Cohort, demo10_build: Result, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    build(demo10.fhir, out=out, enrolment=demo10.log, site=demo10.site, workers=1, executor=SecondThoughts)
+    assert hashes(out, EVERYTHING) == hashes(demo10_build.out, EVERYTHING)
 
 
 def test_parquet_dictionaries_hold_the_values_and_nothing_else(demo10_build: Result) -> None:

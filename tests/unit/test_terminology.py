@@ -58,7 +58,8 @@ def test_every_term_of_every_shipped_codelist_is_the_published_one() -> None:
         for r in rows(REFERENCE / f"{name}_terms.csv"):
             published.setdefault(r["codelist_ccode"], set()).add((r["submission_value"], r["term_ccode"]))
     for r in rows(REFERENCE / "define_xml_ct_2026-03-27_terms.csv"):
-        published.setdefault(r["codelist_ccode"], set()).add((r["submission_value"], r["term_ccode"]))
+        if r["codelist_ccode"] == TERMS.codelist("ORIGINT").ccode:  # the one list that is taken from this package
+            published.setdefault(r["codelist_ccode"], set()).add((r["submission_value"], r["term_ccode"]))
     for c in TERMS.codelists:
         assert {(t.value, t.ccode) for t in c.terms.values()} == published[c.ccode], c.name
 
