@@ -45,7 +45,7 @@ demo: $(VENV)/.installed demo/enrolment.csv
 	  *) exit $$code;; \
 	esac; \
 	echo; \
-	echo "Datasets and define.xml:      out/sdtm/   (open out/sdtm/define.xml in a browser)"; \
+	echo "Datasets and define.xml:      out/sdtm/   (open out/sdtm/define.html in a browser)"; \
 	echo "Where every value came from:  out/trace/"; \
 	echo "Left out, and why:            out/rejects.ndjson  out/unmapped.csv"; \
 	echo "Used, but worth a look:       out/data-issues.csv"; \

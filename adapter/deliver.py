@@ -35,7 +35,7 @@ from adapter.tasks import Context, MapReceipt, Setting, write_context
 from adapter.terminology import Codelist, Term, Terminology
 from adapter.trial import Trial
 from adapter.write_task import AssembleTask, assemble_task
-from adapter.writers.define_xml import STYLESHEET, define_xml, stylesheet
+from adapter.writers.define_xml import STYLESHEET, define_html, define_xml, stylesheet
 
 Counts = dict[str, Any]
 
@@ -85,7 +85,9 @@ class Delivery:
             if extra is not None and extra.rows:
                 documented.append((supplement_dataset(d), extra))
         define = build_define(self.trial, self.terminology, documented, timestamp, __version__)
-        self.output.path("sdtm/define.xml").write_bytes(define_xml(define))
+        document = define_xml(define)
+        self.output.path("sdtm/define.xml").write_bytes(document)
+        self.output.path("sdtm/define.html").write_bytes(define_html(document))
         self.output.path(f"sdtm/{STYLESHEET}").write_bytes(stylesheet())
         self._rejects(accounts, ingested)
         self._issues(accounts)

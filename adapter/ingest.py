@@ -172,7 +172,9 @@ class Ingest:
     ) -> tuple[list[IntakeTask], dict[int, InputEntry]]:
         """Return the tasks that read some files, and an entry, still without counts, for each file by its number."""
         first_number = max((i.number for i in state.inputs), default=-1) + 1
-        context = write_context(self.setting, "intake", Context(now.subjects, now.known.look_ups, self.trial.extensions.lot))
+        context = write_context(
+            self.setting, "intake", Context(now.subjects, now.known.look_ups, self.trial.extensions.lot)
+        )
         tasks, entries = [], {}
         for number, f in enumerate(todo, first_number):
             first = 1

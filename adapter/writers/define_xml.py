@@ -289,3 +289,10 @@ def _number(n: int | None) -> str | None:
 
 def _sas_name(name: str) -> str | None:
     return name if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,7}", name) else None
+
+
+def define_html(document: bytes) -> bytes:
+    """Return the page that the stylesheet makes of a define.xml: browsers no longer apply one to a file on disk."""
+    parser = etree.XMLParser(resolve_entities=False, no_network=True)
+    transform = etree.XSLT(etree.fromstring(stylesheet(), parser))
+    return bytes(transform(etree.fromstring(document, parser)))
