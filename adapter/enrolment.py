@@ -58,6 +58,16 @@ class Enrolled:
         return f"{study}-{self.siteid}-{self.subjid}"
 
 
+@dataclass(slots=True)
+class Subject:
+    """One subject with all keyed patient ids that are this person; the first is the surviving record."""
+
+    usubjid: str
+    enrolled: Enrolled
+    identities: tuple[bytes, ...]
+    survivor: bytes
+
+
 def read_enrolment(
     path: Path,
     arms: Mapping[str, str],

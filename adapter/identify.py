@@ -7,13 +7,13 @@ ResearchSubject names, or that are linked to another patient are kept.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
 import msgspec
 
 from adapter.enrolment import Enrolled
+from adapter.enrolment import Subject as Subject
 from adapter.errors import EnrolmentError
 from adapter.intake.dates import SiteClock, utc_micros
 from adapter.intake.events import medication_look_up, product_look_up
@@ -154,16 +154,6 @@ def _day(clock: SiteClock, text: str | None) -> str:
     """Return the site day of a date, empty where it is not known to the day."""
     moment = clock.read(text) if text else None
     return moment.dtc[:10] if moment is not None and moment.day is not None else ""
-
-
-@dataclass(slots=True)
-class Subject:
-    """One subject with all keyed patient ids that are this person; the first is the surviving record."""
-
-    usubjid: str
-    enrolled: Enrolled
-    identities: tuple[bytes, ...]
-    survivor: bytes
 
 
 def log_key(patient: str, keyer: Keyer) -> bytes:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-from adapter.enrolment import Enrolled
+from adapter.enrolment import Enrolled, Subject
 from adapter.errors import EnrolmentError
 from adapter.intake.identities import Candidate, ConsentDay, Identities
-
-if TYPE_CHECKING:
-    from adapter.identify import Subject
 
 NO_SUBJECT = frozenset(["entered-in-error", "candidate", "potential-candidate", "not-registered"])
 """ResearchSubject statuses of people who were only looked at; without consent their data may not be read."""

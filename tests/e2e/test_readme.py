@@ -71,7 +71,7 @@ def test_every_command_and_snippet_runs(ran: tuple[Path, list[tuple[str, int, st
 def test_the_output_folder_looks_as_the_readme_draws_it(ran: tuple[Path, list[tuple[str, int, str, str]]]) -> None:
     folder, _ = ran
     tree = next(b for b in blocks("text") if b.startswith("out/"))
-    drawn = set(re.findall(r"[\w.*-]+\.(?:xpt|xml|xsl|parquet|ndjson|csv|json)\b", tree))
+    drawn = set(re.findall(r"[\w.*-]+\.(?:xpt|xml|html|xsl|parquet|ndjson|csv|json)\b", tree))
     real = [p for p in (folder / "out").rglob("*") if p.is_file()]
     missing = [d for d in drawn if d != "supp*.xpt" and not any(p.match(d) for p in real)]
     unknown = [p.name for p in real if not any(p.match(d) for d in drawn)]
