@@ -223,8 +223,8 @@ class Delivery:
         resources = resource_counts(ingested, accounts)
         records = {d.name: s.rows for d, s in documented}
         outputs = []
-        for path in sorted(p for p in self.output.staging.rglob("*") if p.is_file()):
-            name = path.relative_to(self.output.staging).as_posix()
+        for name in self.output.files():
+            path = self.output.staging / name
             outputs.append({"file": name, "sha256": sha256_of(path), "bytes": path.stat().st_size})
         manifest = {
             "program": "fhir2cdisc",

@@ -113,12 +113,11 @@ class _Build:
         trial = resolve_trial(r.trial)
         found, store_folder = self._sources()
         site = self._site()
-        knowledge = knowledge_of(str(trial.folder), str(site))
         log = _log(r.enrolment, trial) if r.enrolment else None
         cut = _day(r.cutoff, "--cutoff") if r.cutoff else None
         keyer = open_site(site)
         output = OutputFolder(Path(r.out), r.overwrite)
-        work = Path(tempfile.mkdtemp(prefix="fhir2cdisc-"))
+        work = _work_folder(output)
         try:
             size = sum(f.size for f in found.files)
             facts = StoreFacts(buckets_for(size), keyer.fingerprint(), trial.study.time_zone)
@@ -131,6 +130,7 @@ class _Build:
                 str(site),
                 store.facts.buckets,
             )
+            knowledge = knowledge_of(setting)
             with TaskRunner(self.executor, 2 * r.workers) as runner:
                 self._mark("prepare")
                 ingest = Ingest(store, setting, keyer, trial, runner, self.progress)
@@ -261,6 +261,15 @@ def subject_groups(
     if held:
         groups.append((f"buckets {first} to {buckets - 1}", tuple(held)))
     return groups
+
+
+def _work_folder(output: OutputFolder) -> Path:
+    """Return a new private folder for what is needed during the build only."""
+    try:
+        return Path(tempfile.mkdtemp(prefix="fhir2cdisc-"))
+    except OSError as e:
+        output.abandon()
+        raise RunError(f"cannot make a temporary folder in {tempfile.gettempdir()}: {e.strerror or e}") from e
 
 
 def _log(path: str, trial: Trial) -> list[Enrolled]:

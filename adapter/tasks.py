@@ -93,19 +93,21 @@ def context_of(path: str) -> Context:
     return loaded
 
 
+# The setting names the build's own temporary folder: a process that lives on, such as a notebook, reads key, trial and
+# maps anew for every build, and sees what was changed in them.
 @lru_cache(maxsize=1)
-def _keyer(path: str) -> Keyer:
-    return read_key(Path(path))
-
-
-@lru_cache(maxsize=1)
-def _trial(name: str) -> Trial:
-    return resolve_trial(name)
+def _keyer(setting: Setting) -> Keyer:
+    return read_key(Path(setting.key))
 
 
 @lru_cache(maxsize=1)
-def knowledge_of(trial: str, site: str) -> Knowledge:
-    return load_knowledge(_trial(trial), Path(site) if site else None)
+def _trial(setting: Setting) -> Trial:
+    return resolve_trial(setting.trial)
+
+
+@lru_cache(maxsize=1)
+def knowledge_of(setting: Setting) -> Knowledge:
+    return load_knowledge(_trial(setting), Path(setting.site) if setting.site else None)
 
 
 @lru_cache(maxsize=1)
@@ -118,7 +120,7 @@ def _reading(context: str, setting: Setting) -> Reading:
     """Return what readers need; kept between ranges, so that its caches stay warm."""
     loaded = context_of(context)
     subjects = {key: i for i, s in enumerate(loaded.subjects) for key in s.identities}
-    return Reading(_clock(setting.zone), _keyer(setting.key), subjects, loaded.look_ups, loaded.lot_extensions)
+    return Reading(_clock(setting.zone), _keyer(setting), subjects, loaded.look_ups, loaded.lot_extensions)
 
 
 def _own_name(folder: str, stem: str) -> Path:
@@ -152,7 +154,7 @@ class IdentifyTask:
 def identify_task(task: IdentifyTask) -> Identities:
     _, data = read_range(task.range.path, task.range.start, task.range.stop)
     wanted = context_of(task.context).wanted
-    return identify(io.BytesIO(data), _keyer(task.setting.key), _clock(task.setting.zone), wanted)
+    return identify(io.BytesIO(data), _keyer(task.setting), _clock(task.setting.zone), wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,9 +233,9 @@ def survey_task(task: SubjectsTask) -> int | None:
     context = context_of(task.context)
     subjects = [context.subjects[i] for i in task.subjects]
     tables = _stored(context, task.setting, subjects, DAY_COLUMNS)
-    dates = _trial(task.setting.trial).reference_dates
+    dates = _trial(task.setting).reference_dates
     cuts = [context.subject_cuts[i] for i in task.subjects]
-    preliminary = _trial(task.setting.trial).daily_value.preliminary
+    preliminary = _trial(task.setting).daily_value.preliminary
     return last_believable_day(tables, subjects, cuts, preliminary, dates.future_tolerance_days)
 
 
@@ -274,8 +276,8 @@ def map_task(task: SubjectsTask) -> MapReceipt:
     context = context_of(task.context)
     subjects = [context.subjects[i] for i in task.subjects]
     cuts = [context.subject_cuts[i] for i in task.subjects]
-    trial = _trial(task.setting.trial)
-    knowledge = knowledge_of(task.setting.trial, task.setting.site)
+    trial = _trial(task.setting)
+    knowledge = knowledge_of(task.setting)
     tables = _stored(context, task.setting, subjects, None)
     mapped = map_subjects(tables, subjects, cuts, trial, knowledge, context.cut, shipped())
     receipt = MapReceipt(accounts=mapped.accounts)

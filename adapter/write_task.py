@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 import pyarrow.parquet as pq
 
 from adapter.assemble import TRACE_SCHEMA, expand_trace, extra_trace, in_order, xpt_variables
 from adapter.define import supplement_dataset
 from adapter.errors import RunError
+from adapter.files import whole_file
 from adapter.registry import shipped
 from adapter.spec import Dataset
 from adapter.summary import DatasetSummary
@@ -51,15 +54,17 @@ def assemble_task(task: AssembleTask) -> str:
 
 
 def _write_xpt(d: Dataset, s: DatasetSummary, task: AssembleTask, timestamp: datetime) -> None:
-    trace: pq.ParquetWriter | None = None
-    if task.trace:
-        trace = pq.ParquetWriter(task.trace, TRACE_SCHEMA, compression="zstd", write_statistics=True)
-    with open(task.xpt, "wb") as f, XptWriter(f, d.name, d.label, xpt_variables(d, s), timestamp) as writer:
+    with ExitStack() as stack:
+        trace: pq.ParquetWriter | None = None
+        if task.trace:
+            file = stack.enter_context(whole_file(Path(task.trace)))
+            trace = stack.enter_context(pq.ParquetWriter(file, TRACE_SCHEMA, compression="zstd", write_statistics=True))
+        f = stack.enter_context(whole_file(Path(task.xpt)))
+        writer = stack.enter_context(XptWriter(f, d.name, d.label, xpt_variables(d, s), timestamp))
         for chunk in in_order(task.parts, task.order):
             writer.write(chunk)
             if trace is not None:
                 trace.write_table(expand_trace(d, s, chunk), row_group_size=TRACE_ROWS)
-    if trace is not None:
-        for chunk in in_order(task.extras, task.extra_order):
-            trace.write_table(extra_trace(d, chunk), row_group_size=TRACE_ROWS)
-        trace.close()
+        if trace is not None:
+            for chunk in in_order(task.extras, task.extra_order):
+                trace.write_table(extra_trace(d, chunk), row_group_size=TRACE_ROWS)

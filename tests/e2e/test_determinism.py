@@ -25,6 +25,7 @@ from adapter.result import Result
 from adapter.writers.xpt import XptWriter
 from tests.conftest import EVERYTHING, Cohort, hashes, lines_of, make_site, write_lines
 
+TRIAL = Path(__file__).parents[2] / "mappings" / "trials" / "pgf_msc"
 SMALL_RANGE = 120_000  # about fifty ranges
 
 
@@ -260,6 +261,29 @@ def test_a_late_second_attempt_does_no_harm(demo10: Cohort, demo10_build: Result
     out = tmp_path / "out"
     build(demo10.fhir, out=out, enrolment=demo10.log, site=demo10.site, workers=1, executor=SecondThoughts)
     assert hashes(out, EVERYTHING) == hashes(demo10_build.out, EVERYTHING)
+
+
+def test_changed_files_are_noticed_by_a_process_that_lives_on(demo10: Cohort, tmp_path: Path) -> None:
+    """In a notebook one process builds again and again; what it remembers must not outlive a build."""
+    shutil.copytree(TRIAL, tmp_path / "trial", ignore=shutil.ignore_patterns("demo", "*.py*"))
+    toml, key = tmp_path / "trial" / "trial.toml", make_site(tmp_path / "site") / "key"
+
+    def again(name: str) -> Path:
+        out = tmp_path / name
+        build(demo10.fhir, out=out, enrolment=demo10.log, site=key.parent, trial=toml.parent, workers=1)
+        return out
+
+    first = again("first")
+    text = toml.read_text("utf-8")
+    toml.write_text(text.replace("preliminary = false", "preliminary = true"), "utf-8")
+    assert toml.read_text("utf-8") != text
+    second = again("second")
+    lb = ["sdtm/lb.xpt"]
+    assert hashes(second, lb) != hashes(first, lb), "three results of the demo hospital are preliminary for ever"
+    key.write_text("c3" * 32 + "\n")
+    third, trace = again("third"), ["trace/lb.parquet"]
+    assert hashes(third) == hashes(second)
+    assert hashes(third, trace) != hashes(second, trace)
 
 
 def test_parquet_dictionaries_hold_the_values_and_nothing_else(demo10_build: Result) -> None:

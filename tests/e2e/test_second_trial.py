@@ -444,7 +444,7 @@ def test_a_setting_that_a_method_names_changes_that_method_and_its_data(
     out = package(demo10, changed, tmp_path / "out")
     # LBLOBXFL's Method, and LBLOBXFL where an untimed result of the first day was flagged
     names = differing(demo10_build.out, out)
-    assert names - {"sdtm/lb.xpt", "trace/lb.parquet"} == {"sdtm/define.xml", "manifest.json"}
+    assert names - {"sdtm/lb.xpt", "trace/lb.parquet"} == {"sdtm/define.xml", "sdtm/define.html", "manifest.json"}
     lines = changed_lines(demo10_build.out / "sdtm/define.xml", out / "sdtm/define.xml")
     assert len(lines) == 1
     before, after = lines[0]
@@ -477,6 +477,10 @@ def test_a_partial_birth_date_setting_changes_ages_and_the_method_of_age(
     out = package(demo10, changed, tmp_path / "out")
     names = differing(demo10_build.out, out)
     # the demo's birth dates are complete or not: the data may change in DM only, the text changes in any case
-    assert names - {"sdtm/dm.xpt", "trace/dm.parquet", "data-issues.csv"} == {"sdtm/define.xml", "manifest.json"}
+    assert names - {"sdtm/dm.xpt", "trace/dm.parquet", "data-issues.csv"} == {
+        "sdtm/define.xml",
+        "sdtm/define.html",
+        "manifest.json",
+    }
     lines = changed_lines(demo10_build.out / "sdtm/define.xml", out / "sdtm/define.xml")
     assert [("`empty`" in x, "`earliest`" in y) for x, y in lines] == [(True, True)]
