@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
+import signal
 import sys
 import tempfile
 from collections import deque
@@ -26,7 +27,7 @@ from concurrent.futures import (
 )
 from dataclasses import dataclass, field
 from multiprocessing import connection
-from threading import Thread
+from threading import Thread, current_thread, main_thread
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -60,12 +61,17 @@ class _Pool(ProcessPoolExecutor):
     """
 
     def submit(self, fn: Callable[..., R], /, *args: Any, **kwargs: Any) -> Future[R]:
-        # processes are started by submit, and what they are told of the main module is read from here
+        # processes are started by submit: what they are told of the main module is read from here, and whether they
+        # heed Ctrl-C is inherited; it is for the driver to stop them
         main = sys.modules["__main__"]
         sys.modules["__main__"] = ModuleType("__main__")
+        heeding = current_thread() is main_thread()
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN) if heeding else None
         try:
             return super().submit(fn, *args, **kwargs)
         finally:
+            if heeding:
+                signal.signal(signal.SIGINT, before)
             sys.modules["__main__"] = main
 
 

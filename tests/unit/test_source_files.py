@@ -83,7 +83,10 @@ def test_every_step(kind: str, step: int, tmp_path: Path) -> None:
 def test_any_bytes_any_step(data: bytes, step: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.getbasetemp() / f"bytes-{os.getpid()}"
     path.write_bytes(data)
-    assert read_in(path, byte_ranges(len(data), step)) == lines_by_hand(data)
+    mark = b"\xef\xbb\xbf"  # a byte order mark is no part of the first line
+    shift = len(mark) if data.startswith(mark) else 0
+    expected = [(n, offset + shift, line) for n, offset, line in lines_by_hand(data[shift:])]
+    assert read_in(path, byte_ranges(len(data), step)) == expected
 
 
 @pytest.mark.parametrize(
