@@ -27,7 +27,7 @@ from concurrent.futures import (
 )
 from dataclasses import dataclass, field
 from multiprocessing import connection
-from threading import Thread, current_thread, main_thread
+from threading import Thread
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -65,14 +65,12 @@ class _Pool(ProcessPoolExecutor):
         # heed Ctrl-C is inherited; it is for the driver to stop them
         main = sys.modules["__main__"]
         sys.modules["__main__"] = ModuleType("__main__")
-        heeding = current_thread() is main_thread()
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN) if heeding else None
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             return super().submit(fn, *args, **kwargs)
         finally:
-            if heeding:
-                signal.signal(signal.SIGINT, before)
             sys.modules["__main__"] = main
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)  # a Ctrl-C that came meanwhile is heeded now
 
 
 def process_pool(workers: int) -> Executor:
