@@ -146,7 +146,8 @@ def element_of(v: Variable, resource: str) -> str:
 def expand_trace(d: Dataset, s: DatasetSummary, chunk: pa.Table) -> pa.Table:
     """Return one trace row per record with a source and traced variable that has a value, in record order."""
     variables = traced(d, s)
-    chunk = chunk.filter(chunk.column("_rid").is_valid())
+    if chunk.column("_rid").null_count:
+        chunk = chunk.filter(chunk.column("_rid").is_valid())
     if not variables or not chunk.num_rows:
         return TRACE_SCHEMA.empty_table()
     filled = np.column_stack([_filled(chunk.column(v.name)) for v in variables])
@@ -170,9 +171,9 @@ def _trace_rows(
     element = elements.indices.fill_null(0).to_numpy(zero_copy_only=False)[record]
     # one path per (variable, resource type, element); few of them, so they are made once and numbered
     code = (which * len(kind_names) + kind) * max(1, len(element_names)) + element
-    unique, inverse = np.unique(code, return_inverse=True)
+    used = np.flatnonzero(np.bincount(code))
     paths = []
-    for c in unique:
+    for c in used:
         rest, e = divmod(int(c), max(1, len(element_names)))
         v, k = divmod(rest, len(kind_names))
         paths.append(
@@ -180,7 +181,8 @@ def _trace_rows(
         )
     path_names = sorted(set(paths))
     place = {p: i for i, p in enumerate(path_names)}
-    path_index = np.array([place[p] for p in paths], dtype=np.int32)[inverse]
+    path_of_code = np.zeros(used[-1] + 1, dtype=np.int32)
+    path_of_code[used] = [place[p] for p in paths]
     rules = [f"MT.{d.name}.{v.name}" if isinstance(v.source, Call) else "" for v in variables]
     rule_names = sorted(set(rules))
     rule_index = np.array([rule_names.index(r) for r in rules], dtype=np.int32)[which]
@@ -191,7 +193,8 @@ def _trace_rows(
         else pa.nulls(chunk.num_rows, pa.int32())
     )
     # encoded before it is repeated, so that no text is hashed twice and the dictionary names each id once
-    hexed = hex_texts(chunk.column("_rid")).dictionary_encode().take(take)
+    ids = _encoded(chunk.column("_rid"))
+    hexed = pa.DictionaryArray.from_arrays(ids.indices.take(take), hex_texts(ids.dictionary))
     return pa.table(
         [
             _encoded(chunk.column("USUBJID")).take(take),
@@ -200,7 +203,7 @@ def _trace_rows(
             _coded(kind, kind_names),
             hexed,
             _encoded(chunk.column("_version")).take(take),
-            _coded(path_index, path_names),
+            _coded(path_of_code[code], path_names),
             chunk.column("_file").combine_chunks().take(take),
             chunk.column("_line").combine_chunks().take(take),
             _coded(rule_index, rule_names),

@@ -195,7 +195,7 @@ def _read(file: Traversable | Path, columns: tuple[str, ...], key: Key) -> Itera
                 continue
             if len(cells) != len(header):
                 raise InputError(f"{place}: found {len(cells)} fields, expected {len(header)}: {', '.join(header)}")
-            yield place, dict(zip(header, (c.strip() for c in cells), strict=True))
+            yield place, dict(zip(header, map(str.strip, cells), strict=True))
     except csv.Error as e:
         raise InputError(f"{file}:{reader.line_num}: not readable as CSV: {e}") from e
 

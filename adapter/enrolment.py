@@ -54,6 +54,10 @@ class Enrolled:
     criteria: Mapping[str, str] = field(default_factory=dict)
     source: str = ""
 
+    def __reduce__(self) -> tuple[type[Enrolled], tuple[object, ...]]:
+        # thousands travel to the workers; the dataclass's own way asks for its fields anew for each of them
+        return Enrolled, tuple(getattr(self, name) for name in self.__slots__)
+
     def usubjid(self, study: str) -> str:
         return f"{study}-{self.siteid}-{self.subjid}"
 

@@ -83,12 +83,17 @@ def identify(lines: Iterable[bytes], keyer: Keyer, clock: SiteClock, wanted: fro
     Broken lines are passed over here: intake reports them.
     """
     found = Identities()
+    passed = b"\0"  # how lines of the latest type without identities begin: most lines are such
     for line in lines:
         found.lines += 1
+        if line.startswith(passed):
+            continue
         try:
             kind = resource_type(line)
             if kind in DECODERS:
                 _take(DECODERS[kind].decode(line), line, keyer, clock, wanted, found)
+            elif kind and line.startswith(PREFIX):
+                passed = PREFIX + kind.encode() + b'"'
         except UNREADABLE:
             continue
     return found

@@ -20,21 +20,25 @@ from adapter.assemble import hex_texts
 from adapter.errors import RunError, SiteError
 from adapter.intake.rows import as_array
 from adapter.intake.tables import KEYED
+from adapter.intake.taken import Links
 from adapter.site import refuse_if_shared
 
 FOLDER = "link"
 SCHEMA = pa.schema([("keyed_id", pa.string()), ("resource", pa.string()), ("USUBJID", pa.string())])
 
 
-def write_links(site: Path, links: Sequence[tuple[bytes, str, bytes]], usubjid: Mapping[bytes, str]) -> Path:
+def write_links(site: Path, links: Links, usubjid: Mapping[bytes, str]) -> Path:
     """Write the links of one byte range under a name of its own; `place_links` makes them count.
 
-    links: (keyed id, `Type/id`, keyed patient id); usubjid: keyed patient id -> USUBJID.
+    usubjid: keyed patient id -> USUBJID.
     """
-    rids, names, patients = zip(*links, strict=True)
-    owners = as_array(patients, KEYED).dictionary_encode()
+    owners = as_array(links.patients, KEYED).dictionary_encode()
     subjects = pa.array([usubjid[k] for k in owners.dictionary.to_pylist()], pa.string())
-    columns = [hex_texts(as_array(rids, KEYED)), pa.array(names, pa.string()), subjects.take(owners.indices)]
+    columns = [
+        hex_texts(as_array(links.rids, KEYED)),
+        pa.array(links.names, pa.string()),
+        subjects.take(owners.indices),
+    ]
     folder = site / FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
     path = folder / f".part-{uuid.uuid4().hex}"

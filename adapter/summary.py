@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -132,14 +133,24 @@ def summarise(
 
 def _levels(frame: pd.DataFrame, level: ValueLevel, types: dict[str, str]) -> dict[str, Level]:
     values = _number_texts(frame[level.variable]) if types[level.variable] == "Num" else frame[level.variable]
-    pairs = pd.DataFrame({"by": frame[level.by], "value": values})
-    pairs = pairs[pairs["value"] != ""]
-    unique = pairs.value_counts(sort=False).reset_index(name="n")
-    found = {}
-    for by, part in unique.groupby("by", sort=True):
-        one = found[str(by)] = _level(part["value"])
-        one.rows = int(part["n"].sum())
-    return found
+    texts, number = _encoded(values)
+    tests, test = _encoded(frame[level.by])
+    pairs, counts = np.unique(test * len(texts) + number, return_counts=True)  # each pair of test and value once
+    found: dict[str, Level] = {}
+    for pair, n in zip(pairs, counts, strict=True):
+        by, text = tests[pair // len(texts)], texts[pair % len(texts)]
+        if text:
+            one = found.setdefault(by, Level())
+            one.rows += int(n)
+            _widen(one, text)
+    return dict(sorted(found.items()))
+
+
+def _encoded(values: pd.Series[str]) -> tuple[list[str], npt.NDArray[np.int64]]:
+    """Return the distinct texts, and for each row the number of its text."""
+    array = pa.array(values, pa.large_string(), from_pandas=True).fill_null("")
+    coded = (array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array).dictionary_encode()
+    return coded.dictionary.to_pylist(), coded.indices.to_numpy().astype(np.int64)
 
 
 def _number_texts(values: pd.Series[float]) -> pd.Series[str]:
@@ -150,15 +161,20 @@ def _number_texts(values: pd.Series[float]) -> pd.Series[str]:
 
 
 def _level(values: pd.Series[str]) -> Level:
-    unique = [v for v in values.unique() if v]
     made = Level(rows=int((values != "").sum()))
-    for text in unique:
-        made.length = max(made.length, len(text.encode()))
-        whole, _, fraction = text.lstrip("-").partition(".")
-        if not (whole + fraction).isdecimal() or not (whole + fraction).isascii():
-            made.numeric = made.integer = False
-            continue
-        made.integer &= not fraction
-        made.decimals = max(made.decimals, len(fraction))
-        made.digits = max(made.digits, len(whole))
+    for text in values.unique():
+        if text:
+            _widen(made, text)
     return made
+
+
+def _widen(level: Level, text: str) -> None:
+    """Let the level hold this value too."""
+    level.length = max(level.length, len(text.encode()))
+    whole, _, fraction = text.lstrip("-").partition(".")
+    if not (whole + fraction).isdecimal() or not (whole + fraction).isascii():
+        level.numeric = level.integer = False
+        return
+    level.integer &= not fraction
+    level.decimals = max(level.decimals, len(fraction))
+    level.digits = max(level.digits, len(whole))

@@ -24,8 +24,9 @@ from adapter.assemble import (
 )
 from adapter.identify import Identities, Subject, identify
 from adapter.intake.dates import SiteClock
-from adapter.intake.intake import RejectLine, intake
+from adapter.intake.intake import intake
 from adapter.intake.reading import LookUp, Reading
+from adapter.intake.taken import RejectLine
 from adapter.knowledge import Knowledge, load_knowledge
 from adapter.links import write_links
 from adapter.map import map_subjects

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from adapter.codes import UCUM, CodeTable, canonical_system, load_codes
+from adapter.derive.distinct import distinct_rows
 from adapter.errors import InputError
 from adapter.intake.decimals import decimal_text, plain, shifted
 
@@ -70,13 +71,14 @@ def look_alike(text: str) -> str:
 
 
 class UnitTable:
-    """Units and factors of units.csv and factors.csv. Immutable after construction."""
+    """Units and factors of units.csv and factors.csv. Nothing but its cache changes after construction."""
 
     def __init__(self, units: CodeTable, factors: CodeTable) -> None:
         """Raise InputError when two rows contradict each other or a factor is not a positive decimal fraction."""
         self._exact: dict[str, Unit] = {}
         self._folded: dict[str, Unit] = {}
         self._ucum: dict[str, Unit] = {}
+        self._conversions: dict[tuple[str, str, str | None, str | None], Conversion | None] = {}
         for row in units:
             unit = Unit(row["ucum"], row["ct"])
             first = self._ucum.setdefault(unit.ucum, unit)
@@ -134,6 +136,14 @@ class UnitTable:
         self, from_ucum: str, to_ucum: str, molar_mass: str | None = None, charge: str | None = None
     ) -> Conversion | None:
         """Return the exact conversion, or None. molar_mass (g/mol) links mol and g, charge links eq and mol."""
+        key = (from_ucum, to_ucum, molar_mass, charge)
+        if key not in self._conversions:
+            self._conversions[key] = self._conversion(*key)
+        return self._conversions[key]
+
+    def _conversion(
+        self, from_ucum: str, to_ucum: str, molar_mass: str | None, charge: str | None
+    ) -> Conversion | None:
         if from_ucum == to_ucum:
             return Conversion(Fraction(1))
         source, target = self._base(from_ucum), self._base(to_ucum)
@@ -165,28 +175,16 @@ class UnitTable:
         A record without a standard unit (ratios, texts) keeps its number. Reasons: result-not-numeric, unit-missing,
         unit-not-convertible, decimals-not-declared. Each distinct combination is worked out once.
         """
-        size = len(value)
         columns = [
             None if c is None else c.reset_index(drop=True) if isinstance(c, pd.Series) else pd.Series(c, dtype=object)
             for c in (value, ucum, standard_ucum, decimals, molar_mass, charge, comparator)
         ]
-        key, kinds = np.zeros(size, dtype=np.int64), 1
-        for column in columns:
-            if column is None:
-                continue
-            codes, unique = pd.factorize(column)
-            if kinds > 2**62 // (len(unique) + 1):  # renumber, so that the product does not overflow
-                key, used = pd.factorize(key)
-                kinds = len(used)
-            key, kinds = key * (len(unique) + 1) + codes + 1, kinds * (len(unique) + 1)
-        inverse, distinct = pd.factorize(key)
-        first = np.zeros(len(distinct), dtype=np.int64)
-        first[inverse[::-1]] = np.arange(size)[::-1]
+        first, number = distinct_rows([c for c in columns if c is not None])
         picked = [[None] * len(first) if c is None else c.iloc[first].tolist() for c in columns]
         table = np.empty((len(first), 2), dtype=object)
         for i, row in enumerate(zip(*picked, strict=True)):
             table[i] = self.standard_result(*map(_text, row))
-        return table[inverse, 0], table[inverse, 1]
+        return table[number, 0], table[number, 1]
 
     def standard_result(
         self,

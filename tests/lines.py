@@ -8,8 +8,9 @@ from datetime import date
 from typing import Any
 
 from adapter.intake.dates import SiteClock
-from adapter.intake.intake import Taken, intake
+from adapter.intake.intake import intake
 from adapter.intake.reading import LookUp, Reading
+from adapter.intake.taken import Taken
 from adapter.site import Keyer
 
 Json = dict[str, Any]

@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from adapter.derive.distinct import Integers, distinct_rows
+
 Series = pd.Series
 
 
@@ -17,11 +19,9 @@ def coded(
     table: a code table (find, match_text, columns). code: `system|code`, one coding per line; the first coding known
     wins. names: where no code is known, the text is searched for the table's names (`match`). Unknown: empty, False.
     """
-    pairs = pd.DataFrame({"code": code.astype("str").fillna(""), "text": text.astype("str").fillna("")})
-    number = pairs.groupby(["code", "text"], sort=False).ngroup()
-    unique = pairs.drop_duplicates()
+    first, number = distinct_rows([code, text])
     found = []
-    for codings, name in zip(unique["code"].tolist(), unique["text"].tolist(), strict=True):
+    for codings, name in zip(_texts(code, first), _texts(text, first), strict=True):
         row = table.find([tuple(c.rsplit("|", 1)) for c in codings.split("\n") if c])
         if row is None and names and name:
             row = table.match_text(name)
@@ -33,7 +33,7 @@ def coded(
     for c in columns:
         frame[c] = frame[c].astype("str")
     frame["known"] = frame["known"].astype(bool)
-    return frame.iloc[number.to_numpy()].set_axis(code.index)
+    return frame.iloc[number].set_axis(code.index)
 
 
 def unmapped(kind: str, code: Series[Any], text: Series[Any], used: bool) -> pd.DataFrame:
@@ -48,11 +48,17 @@ def unmapped(kind: str, code: Series[Any], text: Series[Any], used: bool) -> pd.
 
 def resolved_units(units: Any, code: Series[Any], system: Series[Any], text: Series[Any]) -> pd.DataFrame:
     """Return for each record `ucum` and `ct` of its unit (empty where unknown), `given`: whether one was written."""
-    frame = pd.DataFrame({"code": code, "system": system, "text": text}).astype("str").fillna("")
-    number = frame.groupby(["code", "system", "text"], sort=False).ngroup()
+    columns = [code, system, text]
+    first, number = distinct_rows(columns)
     found = []
-    for one in frame.drop_duplicates().itertuples(index=False):
-        unit = units.resolve(one.code or None, one.system or None, one.text or None)
-        found.append((unit.ucum if unit else "", unit.ct if unit else "", bool(one.code or one.text)))
+    for one_code, one_system, one_text in zip(*(_texts(c, first) for c in columns), strict=True):
+        unit = units.resolve(one_code or None, one_system or None, one_text or None)
+        found.append((unit.ucum if unit else "", unit.ct if unit else "", bool(one_code or one_text)))
     made = pd.DataFrame(found, columns=["ucum", "ct", "given"]).astype({"ucum": "str", "ct": "str", "given": bool})
-    return made.iloc[number.to_numpy()].set_axis(code.index)
+    return made.iloc[number].set_axis(code.index)
+
+
+def _texts(values: Series[Any], rows: Integers) -> list[str]:
+    """Return some rows of a column as texts, empty where missing."""
+    texts: list[str] = values.iloc[rows].astype("str").fillna("").tolist()
+    return texts

@@ -6,7 +6,10 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+
+from adapter.derive.distinct import distinct_rows
 
 Series = pd.Series
 
@@ -78,28 +81,34 @@ without a time on that day counts as {untimed} the first treatment.
     must be sorted by the dataset's keys: of records at the same time the last one is flagged, so that there is never
     more than one per key (sdtm-conventions, A-26). untimed: before | after. Partial dates are never flagged.
     """
-    text, ref = dtc.astype("str").fillna(""), reference.astype("str").fillna("")
+    text = dtc.astype("str").fillna("")
+    first, number = distinct_rows([text, reference])  # results come in panels: each time is compared once
+    at = _at_or_before(text.iloc[first], reference.iloc[first].astype("str").fillna(""), untimed)
+    before = at[number] & (result.astype("str").fillna("") != "").to_numpy()
+    place = np.flatnonzero(before)
+    candidates = pd.DataFrame({"subject": usubjid.iloc[place].to_numpy(), "when": text.iloc[place].to_numpy()})
+    for i, k in enumerate(keys):
+        candidates[f"key{i}"] = k.iloc[place].astype("str").fillna("").to_numpy()
+    candidates["place"] = place
+    # an untimed result of a day sorts before the timed ones of the same day: ISO text does that by itself
+    candidates = candidates.sort_values(["when", "place"], kind="stable")
+    chosen = candidates.drop_duplicates(["subject", *(f"key{i}" for i in range(len(keys)))], keep="last")["place"]
+    flags = np.full(len(text), "", dtype=object)
+    flags[chosen.to_numpy()] = "Y"
+    return pd.Series(flags, index=dtc.index, dtype="str")
+
+
+def _at_or_before(text: Series[Any], ref: Series[Any], untimed: str) -> npt.NDArray[np.bool_]:
+    """Return which ISO times are at or before the reference; what is not known to the day is not."""
     day, ref_day = text.str.slice(0, 10), ref.str.slice(0, 10)
-    complete = (text.str.len() >= 10) & (ref.str.len() >= 10) & (result.astype("str").fillna("") != "")
+    complete = (text.str.len() >= 10) & (ref.str.len() >= 10)
     timed = (text.str.len() > 10) & (ref.str.len() > 10)
     same_day = day == ref_day
     # ISO texts of one precision compare as times; a minute stands for its first second
-    at_or_before = (text.str.slice(0, 16) < ref.str.slice(0, 16)) | (
-        (text.str.slice(0, 16) == ref.str.slice(0, 16)) & (text.str.slice(16) <= ref.str.slice(16))
-    )
-    before = complete & (
-        (day < ref_day) | (same_day & timed & at_or_before) | (same_day & ~timed & (untimed == "before"))
-    )
-    frame = pd.DataFrame({"subject": usubjid.to_numpy(), "when": text.to_numpy()})
-    for i, k in enumerate(keys):
-        frame[f"key{i}"] = k.astype("str").fillna("").to_numpy()
-    frame["place"] = np.arange(len(frame))
-    # an untimed result of a day sorts before the timed ones of the same day: ISO text does that by itself
-    candidates = frame[before.to_numpy()].sort_values(["when", "place"], kind="stable")
-    chosen = candidates.drop_duplicates(["subject", *(f"key{i}" for i in range(len(keys)))], keep="last")["place"]
-    flags = np.full(len(frame), "", dtype=object)
-    flags[chosen.to_numpy()] = "Y"
-    return pd.Series(flags, index=dtc.index, dtype="str")
+    minute, ref_minute = text.str.slice(0, 16), ref.str.slice(0, 16)
+    timely = (minute < ref_minute) | ((minute == ref_minute) & (text.str.slice(16) <= ref.str.slice(16)))
+    at = complete & ((day < ref_day) | (same_day & timed & timely) | (same_day & ~timed & (untimed == "before")))
+    return at.to_numpy(dtype=bool)
 
 
 def counts_from_percent(

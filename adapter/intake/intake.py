@@ -6,131 +6,23 @@ Every line that comes in is counted: read = kept + dropped by reason. Data of pa
 from __future__ import annotations
 
 import hashlib
-import re
-from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 
 from adapter.identify import DECODERS, LOOK_UPS, PREFIX, resource_type
-from adapter.intake import events, observation, people, structs
-from adapter.intake.observation import ObservationRows
-from adapter.intake.reading import Reading, Reject, identity
-from adapter.intake.rows import PlainRows, Rows
+from adapter.intake.readers import READERS, Reader
+from adapter.intake.reading import UNREADABLE, Reading, Reject, identity
+from adapter.intake.rows import Rows
 from adapter.intake.structs import ATTRIBUTION, Attribution, Reference
+from adapter.intake.taken import RejectLine, Taken
 
-CONSENT_STATUSES = frozenset(["draft", "proposed", "active", "rejected", "inactive", "entered-in-error"])
-RESEARCH_SUBJECT_STATUSES = frozenset(
-    "candidate eligible follow-up ineligible not-registered off-study on-study on-study-intervention "
-    "on-study-observation pending-on-study potential-candidate screening withdrawn".split()
-)
 _REFERENCE = msgspec.json.Decoder(Reference)
 _ID = msgspec.json.Decoder(str)
-FHIR_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
-UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""What decoding a line or an element raises: broken JSON, a wrong type, bytes that are no UTF-8, endless nesting."""
-SPECIMEN_STATUSES = frozenset(["available", "unavailable", "unsatisfactory", "entered-in-error"])
-
-
-@dataclass(frozen=True)
-class Reader:
-    """How one resource type is read. `statuses` is None where the type has no status, `strict` where FHIR demands one."""
-
-    decode: Callable[[bytes], Any]
-    subject: Callable[[Any], bytes]
-    rows: Callable[[], Rows]
-    statuses: frozenset[str] | None
-    strict: bool = True
-    usual: frozenset[str | None] = field(init=False)
-
-    def __post_init__(self) -> None:
-        # statuses that need no second look; set once, because this is asked for every line
-        object.__setattr__(self, "usual", self.statuses if self.statuses is not None else frozenset([None]))
-
-
-def _subject(r: Any) -> bytes:
-    return bytes(r.subject)
-
-
-def _itself(r: Any) -> bytes:
-    """Return the reference to a Patient resource itself; empty where its id is no FHIR id."""
-    return msgspec.json.encode({"reference": f"Patient/{r.id}"}) if r.id and FHIR_ID.fullmatch(r.id) else b""
-
-
-def _plain(kind: str, rows: Callable[[Any, Reading, tuple[Any, ...]], list[tuple[Any, ...]]]) -> Callable[[], Rows]:
-    return lambda: PlainRows(kind, rows)
-
-
-READERS: dict[str, Reader] = {
-    "Observation": Reader(
-        msgspec.json.Decoder(structs.Observation).decode, _subject, ObservationRows, observation.STATUSES
-    ),
-    "MedicationAdministration": Reader(
-        msgspec.json.Decoder(structs.MedicationAdministration).decode,
-        _subject,
-        _plain("MedicationAdministration", events.administration_rows),
-        events.EVENT_STATUSES - {"preparation"},
-    ),
-    "Procedure": Reader(
-        msgspec.json.Decoder(structs.Procedure).decode,
-        _subject,
-        _plain("Procedure", events.procedure_rows),
-        events.EVENT_STATUSES,
-    ),
-    "Specimen": Reader(
-        msgspec.json.Decoder(structs.Specimen).decode,
-        _subject,
-        _plain("Specimen", events.specimen_rows),
-        SPECIMEN_STATUSES,
-        strict=False,
-    ),
-    "Patient": Reader(
-        msgspec.json.Decoder(structs.Patient).decode,
-        _itself,
-        _plain("Patient", people.patient_rows),
-        None,
-    ),
-    "Consent": Reader(
-        msgspec.json.Decoder(structs.Consent).decode,
-        lambda r: bytes(r.patient),
-        _plain("Consent", people.consent_rows),
-        CONSENT_STATUSES,
-    ),
-    "ResearchSubject": Reader(
-        msgspec.json.Decoder(structs.ResearchSubject).decode,
-        lambda r: bytes(r.individual),
-        _plain("ResearchSubject", people.research_subject_rows),
-        RESEARCH_SUBJECT_STATUSES,
-    ),
-}
-
-
-class RejectLine(NamedTuple):
-    """One line of rejects.ndjson: never content. `rid` only where the resource belongs to a subject."""
-
-    file: int
-    line: int
-    offset: int
-    reason: str
-    where: str
-    resource_type: str
-    rid: bytes | None
-
-
-@dataclass(slots=True)
-class Taken:
-    """What one range of lines gave. `tables` are sorted by bucket; `groups` has the rows of each bucket, in order."""
-
-    tables: dict[str, pa.Table] = field(default_factory=dict)
-    groups: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
-    rejects: list[RejectLine] = field(default_factory=list)
-    read: Counter[str] = field(default_factory=Counter)
-    dropped: Counter[tuple[str, str]] = field(default_factory=Counter)
-    links: list[tuple[bytes, str, bytes]] = field(default_factory=list)
+MOST_OWNERS = 200_000
 
 
 def intake(lines: Iterable[bytes], read: Reading, buckets: int, file: int, first_line: int, offset: int) -> Taken:
@@ -141,18 +33,24 @@ def intake(lines: Iterable[bytes], read: Reading, buckets: int, file: int, first
     taken = Taken()
     rows: dict[str, Rows] = {}
     counts, links = taken.read, taken.links
-    owners: dict[bytes, bytes | None] = {}  # patient of a subject element as it is written; None: no subject
+    link_rid, link_name, link_patient = links.rids.append, links.names.append, links.patients.append
+    owners = read.owners  # patient of a subject element as it is written; None: no subject
+    if len(owners) > MOST_OWNERS:  # bounded: a worker lives for many ranges
+        owners.clear()
     sha256, keyed, readers = hashlib.sha256, read.keyer.keyed, READERS
-    kinds = {name.encode(): name for name in readers}
+    usual, known = b"\0", ""  # how lines of the latest type begin: a file mostly holds one
     for number, whole in enumerate(lines, first_line):
         here = offset
         offset += len(whole)
         line = whole if whole.endswith(b"}\n") else whole.rstrip(b"\r\n") + b"\n"  # one spelling of a line's end
         kind = ""
         try:
-            kind = kinds.get(line[17 : line.find(b'"', 17, 60)], "") if line.startswith(PREFIX) else ""
-            if not kind:
+            if line.startswith(usual):
+                kind = known
+            else:
                 kind = resource_type(line) or ""
+                if kind in readers:
+                    usual, known = PREFIX + kind.encode() + b'"', kind
             reader = readers.get(kind)
             if reader is None:
                 if kind in LOOK_UPS:
@@ -190,20 +88,22 @@ def intake(lines: Iterable[bytes], read: Reading, buckets: int, file: int, first
                 updated = meta.lastUpdated
             into = rows.get(kind)
             if into is None:
-                into = rows[kind] = reader.rows()
+                into = rows[kind] = reader.rows(read)
             into.add(resource, read, (patient, rid, sha256(line).digest()[:16], updated, version, file, number, status))
         except Reject as e:
             read.notes.clear()
             taken.dropped[kind, e.reason] += 1
-            known = rid if resource.id else None
-            taken.rejects.append(RejectLine(file, number, here, e.reason, e.where, kind, known))
+            told = rid if resource.id else None
+            taken.rejects.append(RejectLine(file, number, here, e.reason, e.where, kind, told))
             continue
         except UNREADABLE as e:
             read.notes.clear()
             counts[kind] -= 1
             _broken(kind, line, e, taken, read, RejectLine(file, number, here, "json-broken", "", kind, None))
             continue
-        links.append((rid, own, patient))
+        link_rid(rid)
+        link_name(own)
+        link_patient(patient)
     for kind, found in rows.items():
         table = found.table()
         if table is not None:

@@ -19,7 +19,8 @@ from adapter.intake.reading import Reading
 from adapter.intake.tables import Column
 
 Picked = tuple[Any, ...]
-MOST_PICKED = 200_000
+MOST_PICKED = 50_000
+"""A worker reads many ranges of one hospital and keeps what it has picked; beyond this many texts it starts anew."""
 
 
 class Group:
@@ -41,20 +42,13 @@ class Group:
     def pick(self, raw: bytes, pick: Callable[[bytes, Reading], Picked], read: Reading) -> int:
         """Return the number of an element's text; picks it where it is new. Rejects are not remembered."""
         number = self.ids.get(raw)
-        if number is None:
-            # a worker reads many ranges of one hospital: what was picked in an earlier range is not picked again
-            known = read.picked.get((pick, raw))
-            if known is None:
-                if len(read.picked) >= MOST_PICKED:
-                    read.picked.clear()
-                known = read.picked[pick, raw] = pick(raw, read), read.take_notes()
-            number = self.put(raw, *known)
-        return number
+        return self.put(raw, pick(raw, read), read.take_notes()) if number is None else number
 
     def take(self, numbers: npt.NDArray[np.int32]) -> list[pa.Array]:
         """Return this group's columns for rows with these numbers."""
-        where = pa.array(np.ascontiguousarray(numbers))
-        values = zip(*self._rows, strict=True)
+        used, places = np.unique(numbers, return_inverse=True)  # earlier ranges have picked more than this one needs
+        where = pa.array(places)
+        values = zip(*(self._rows[i] for i in used.tolist()), strict=True)
         return [pa.array(v, c.type).take(where) for v, c in zip(values, self.columns, strict=True)]
 
     def notes(self, numbers: npt.NDArray[np.int32]) -> list[tuple[int, str]]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from array import array
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from adapter.intake.memo import Group, Picked, decoder
+from adapter.intake.memo import MOST_PICKED, Group, Picked, decoder
 from adapter.intake.reading import NO_DATE, Reading, Reject, bare_codes, codings, text_of, unit_of
 from adapter.intake.rows import as_array, instants
 from adapter.intake.structs import (
+    NONE,
     CodeableConcept,
     Observation,
     Period,
@@ -42,23 +43,40 @@ _GROUPS = {
     "specimen": ("specimen",),
 }
 _OWN = ("pat", "rid", "sha", "updated", "version", "file", "line", "status", "element", "focus", "members")
-_ORDER = ("category", "time", "method", "specimen", "code", "value", "interpretation", "range")
+_ALIKE = ("code", "category", "method", "interpretation", "range")
+_ORDER = (*_ALIKE, "time", "specimen", "value")
+_joined = b"\0".join  # no JSON text holds a NUL
 BATCH = 2048
 OTHER_VALUES = ("valueRange", "valueRatio", "valueSampledData", "valueTime", "valueDateTime", "valuePeriod")
+
+
+class Known:
+    """What earlier Observations of a worker have shown: the picked columns of their elements, by the elements' bytes."""
+
+    def __init__(self) -> None:
+        self.groups = {name: Group(tuple(_COLUMNS[c] for c in columns)) for name, columns in _GROUPS.items()}
+        self.alike: dict[bytes, int] = {}  # elements that mostly come together -> number of their numbers
+        self.alike_numbers: list[tuple[int, ...]] = []
+
+    def full(self) -> bool:
+        return len(self.alike) > MOST_PICKED or any(len(g.ids) > MOST_PICKED for g in self.groups.values())
 
 
 class ObservationRows:
     """Collects the rows of many Observations and gives them as one table."""
 
-    def __init__(self) -> None:
-        self.groups = {name: Group(tuple(_COLUMNS[c] for c in columns)) for name, columns in _GROUPS.items()}
-        self._shared = tuple(self.groups[name] for name in _ORDER[:4])
-        self._own = tuple(self.groups[name] for name in _ORDER[4:])
-        self._shared_ids = tuple(g.ids for g in self._shared)
-        self._own_ids = tuple(g.ids for g in self._own)
+    def __init__(self, read: Reading) -> None:
+        known = read.memo.get("Observation")
+        if known is None or known.full():
+            known = read.memo["Observation"] = Known()
+        self.groups = known.groups
+        self._alike, self._alike_numbers = known.alike, known.alike_numbers
+        self._times, self._specimens, self._values = (self.groups[n] for n in ("time", "specimen", "value"))
+        self._known = (self._alike, self._times.ids, self._specimens.ids, self._values.ids)
         self._rows: list[tuple[Any, ...]] = []
         self._batches: list[pa.Table] = []
-        self._numbers = array("i")
+        self._numbers: list[int] = []  # of each row: alike, time, specimen, value
+        self._batched_numbers: list[npt.NDArray[np.int32]] = []
 
     def add(self, r: Observation, read: Reading, head: tuple[Any, ...]) -> None:
         """Add the rows of the value and of every component (FHIR R4 Observation); `head` is their common provenance.
@@ -66,57 +84,59 @@ class ObservationRows:
         Raises Reject (nothing is added then) and msgspec.ValidationError for an element of a wrong type.
         """
         # this runs once per result: known texts are looked up here, new ones are picked in the groups
-        categories, times, methods, specimens = self._shared_ids
-        category = categories.get(raw := bytes(r.category))
-        if category is None:
-            category = self._shared[0].pick(raw, _bare, read)
+        alike, times, specimens, values = self._known
+        like = alike.get(key := _joined((r.code, r.category, r.method, r.interpretation, r.referenceRange)))
+        if like is None:
+            like = self._new(key, r, r, "", read)
         time = times.get(r.effectiveDateTime) if r.effectiveDateTime is not None else None
         if time is None:
-            time = self._time(self._shared[1], r, read)
-        method = methods.get(raw := bytes(r.method) if r.method else b"")
-        if method is None:
-            method = self._shared[2].pick(raw, _method, read)
+            time = self._time(self._times, r, read)
         specimen = specimens.get(raw := bytes(r.specimen))
         if specimen is None:
-            specimen = self._shared[3].pick(raw, _specimen, read)
-        own = self._about(r, "", read)
-        focus = len(r.focus) > 0
+            specimen = self._specimens.pick(raw, _specimen, read)
+        value = values.get(raw := bytes(r.valueQuantity))
+        if value is None or not raw or not _only_quantity(r):
+            value = self._value(r, raw, "", read)
+        focus = r.focus is not NONE and len(r.focus) > 0
         if r.component is None:
-            self._rows.append((*head, "", focus, len(r.hasMember) > 0))
-            self._numbers.extend((category, time, method, specimen, *own))
+            self._rows.append((*head, "", focus, r.hasMember is not NONE and len(r.hasMember) > 0))
+            self._numbers += (like, time, specimen, value)
         else:
             rows = [(*head, "", focus, True)]
-            numbers = [category, time, method, specimen, *own]
+            numbers = [like, time, specimen, value]
             for i, c in enumerate(r.component):
+                where = f"component[{i}]."
                 if len(c.modifierExtension) > 0:
-                    raise Reject("held-back-modifier", f"component[{i}]")
-                numbers += (category, time, method, specimen, *self._about(c, f"component[{i}].", read))
-                rows.append((*head, f"component[{i}]", focus, False))
+                    raise Reject("held-back-modifier", where[:-1])
+                like = alike.get(key := _joined((c.code, r.category, r.method, c.interpretation, c.referenceRange)))
+                if like is None:
+                    like = self._new(key, c, r, where, read)
+                numbers += (like, time, specimen, self._value(c, bytes(c.valueQuantity), where, read))
+                rows.append((*head, where[:-1], focus, False))
             self._rows += rows
-            self._numbers.extend(numbers)
+            self._numbers += numbers
         if len(self._rows) >= BATCH:
             self._flush()
 
-    def _about(self, v: Value, where: str, read: Reading) -> tuple[int, int, int, int]:
-        """Return the numbers of code, value, interpretation and reference range."""
-        codes, values, interpretations, ranges = self._own_ids
-        code = codes.get(raw := bytes(v.code))
-        if code is None:
-            code = self._own[0].put(raw, _code(raw, where))
-        quantity = bytes(v.valueQuantity)
-        value = values.get(quantity) if quantity and _only_quantity(v) else None
-        if value is None:
-            value = self._value(v, quantity, where, read)
-        interpretation = interpretations.get(raw := bytes(v.interpretation) if v.interpretation else b"")
-        if interpretation is None:
-            interpretation = self._own[2].pick(raw, _bare, read)
-        limits = ranges.get(raw := bytes(v.referenceRange) if v.referenceRange else b"")
-        if limits is None:
-            limits = self._own[3].pick(raw, _range, read)
-        return code, value, interpretation, limits
+    def _new(self, key: bytes, v: Value, r: Observation, where: str, read: Reading) -> int:
+        """Return the number of these elements, met together for the first time."""
+        code, category, method, interpretation, ranges = (self.groups[name] for name in _ALIKE)
+        raw = bytes(v.code)
+        if (named := code.ids.get(raw)) is None:
+            named = code.put(raw, _code(raw, where))
+        numbers = (
+            named,
+            category.pick(bytes(r.category), _bare, read),
+            method.pick(bytes(r.method), _method, read),
+            interpretation.pick(bytes(v.interpretation), _bare, read),
+            ranges.pick(bytes(v.referenceRange), _range, read),
+        )
+        self._alike_numbers.append(numbers)
+        number = self._alike[key] = len(self._alike)
+        return number
 
     def _value(self, v: Value, quantity: bytes, where: str, read: Reading) -> int:
-        group = self._own[1]
+        group = self._values
         if quantity and _only_quantity(v):
             try:
                 return group.pick(quantity, _quantity_value, read)
@@ -144,6 +164,8 @@ class ObservationRows:
         return number
 
     def _flush(self) -> None:
+        self._batched_numbers.append(np.array(self._numbers, np.int32).reshape(-1, len(self._known)))
+        self._numbers = []
         own = zip(*self._rows, strict=True)
         arrays = [
             instants(values) if name == "updated" else as_array(values, _COLUMNS[name].type)
@@ -159,7 +181,8 @@ class ObservationRows:
         if not self._batches:
             return None
         own = pa.concat_tables(self._batches)
-        numbers = np.frombuffer(self._numbers, dtype=np.int32).reshape(-1, len(_ORDER))
+        four = np.concatenate(self._batched_numbers)
+        numbers = np.hstack([np.array(self._alike_numbers, np.int32)[four[:, 0]], four[:, 1:]])
         arrays: dict[str, Any] = {name: own.column(name) for name in _OWN}
         notes: list[str | None] = [None] * own.num_rows
         for name, where in zip(_ORDER, numbers.T, strict=True):

@@ -70,7 +70,8 @@ class Reading:
     look_ups: Mapping[bytes, LookUp]
     lot_extensions: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
-    picked: dict[Any, Any] = field(default_factory=dict)
+    memo: dict[str, Any] = field(default_factory=dict)
+    owners: dict[bytes, bytes | None] = field(default_factory=dict)
     _keyed: dict[str, bytes] = field(default_factory=dict)
     _decimals: dict[bytes, str | None] = field(default_factory=dict)
 

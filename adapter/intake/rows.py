@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -44,7 +44,7 @@ def instant(text: str | None) -> int | None:
     return since.days * 86_400_000_000 + since.seconds * 1_000_000 + since.microseconds
 
 
-def as_array(values: tuple[Any, ...], type_: pa.DataType) -> pa.Array:
+def as_array(values: Sequence[Any], type_: pa.DataType) -> pa.Array:
     """Return a column; keyed ids without gaps are joined bytes, which is many times faster than one by one."""
     if type_ == KEYED and None not in values:
         return pa.Array.from_buffers(type_, len(values), [None, pa.py_buffer(b"".join(values))])

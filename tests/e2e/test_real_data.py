@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from adapter import build
-from adapter.intake.intake import READERS
+from adapter.intake.readers import READERS
 from adapter.reasons import REASONS
 from adapter.result import Result
 from tests.lines import balanced, line_of, rows, take

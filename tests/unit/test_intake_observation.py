@@ -54,7 +54,7 @@ def test_provenance() -> None:
         KEYER.keyed("Patient/s"), KEYER.keyed("Observation/o1"), updated, "7", 3, 12, "final", "", None,
     )  # fmt: skip
     assert len(found["sha"]) == 16
-    assert taken.links == [
+    assert list(taken.links) == [
         (KEYER.keyed("Observation/before"), "Observation/before", KEYER.keyed(SUBJECT)),
         (KEYER.keyed("Observation/o1"), "Observation/o1", KEYER.keyed(SUBJECT)),
     ]
@@ -363,7 +363,7 @@ def test_one_reject_with_its_place_and_no_content(name: str) -> None:
 def test_the_same_about_a_stranger_leaves_a_count_and_nothing_else(name: str) -> None:
     resource, _, _ = REJECTS[name]
     taken = take(of_stranger(resource))
-    assert (taken.rejects, taken.tables, taken.links) == ([], {}, [])
+    assert (taken.rejects, taken.tables, list(taken.links)) == ([], {}, [])
     assert taken.dropped == {(resource["resourceType"], "not-a-subject"): 1}
     balanced(taken)
 
@@ -376,7 +376,7 @@ def test_a_wrong_type_in_the_id_of_a_strangers_resource_leaves_no_trace() -> Non
 @pytest.mark.parametrize("resource", ALL, ids=[r["resourceType"] for r in ALL])
 def test_strangers_leave_a_count_and_nothing_else(resource: Json) -> None:
     taken = take(of_stranger(resource), of_stranger(PATIENT))
-    assert (taken.rejects, taken.tables, taken.groups, taken.links) == ([], {}, {}, [])
+    assert (taken.rejects, taken.tables, taken.groups, list(taken.links)) == ([], {}, {}, [])
     assert taken.dropped == {(resource["resourceType"], "not-a-subject"): 1, ("Patient", "not-a-subject"): 1}
     assert taken.read == {resource["resourceType"]: 1, "Patient": 1}
 

@@ -1,0 +1,98 @@
+"""Which resource types are read, how each is decoded, and which of its statuses FHIR knows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from adapter.intake import events, observation, people, structs
+from adapter.intake.observation import ObservationRows
+from adapter.intake.reading import Reading
+from adapter.intake.rows import PlainRows, Rows
+
+CONSENT_STATUSES = frozenset(["draft", "proposed", "active", "rejected", "inactive", "entered-in-error"])
+RESEARCH_SUBJECT_STATUSES = frozenset(
+    "candidate eligible follow-up ineligible not-registered off-study on-study on-study-intervention "
+    "on-study-observation pending-on-study potential-candidate screening withdrawn".split()
+)
+SPECIMEN_STATUSES = frozenset(["available", "unavailable", "unsatisfactory", "entered-in-error"])
+FHIR_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How one resource type is read. `statuses` is None where the type has no status, `strict` where FHIR demands one."""
+
+    decode: Callable[[bytes], Any]
+    subject: Callable[[Any], bytes]
+    rows: Callable[[Reading], Rows]
+    statuses: frozenset[str] | None
+    strict: bool = True
+    usual: frozenset[str | None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        # statuses that need no second look; set once, because this is asked for every line
+        object.__setattr__(self, "usual", self.statuses if self.statuses is not None else frozenset([None]))
+
+
+def _subject(r: Any) -> bytes:
+    return bytes(r.subject)
+
+
+def _itself(r: Any) -> bytes:
+    """Return the reference to a Patient resource itself; empty where its id is no FHIR id."""
+    return msgspec.json.encode({"reference": f"Patient/{r.id}"}) if r.id and FHIR_ID.fullmatch(r.id) else b""
+
+
+def _plain(
+    kind: str, rows: Callable[[Any, Reading, tuple[Any, ...]], list[tuple[Any, ...]]]
+) -> Callable[[Reading], Rows]:
+    return lambda _: PlainRows(kind, rows)
+
+
+READERS: dict[str, Reader] = {
+    "Observation": Reader(
+        msgspec.json.Decoder(structs.Observation).decode, _subject, ObservationRows, observation.STATUSES
+    ),
+    "MedicationAdministration": Reader(
+        msgspec.json.Decoder(structs.MedicationAdministration).decode,
+        _subject,
+        _plain("MedicationAdministration", events.administration_rows),
+        events.EVENT_STATUSES - {"preparation"},
+    ),
+    "Procedure": Reader(
+        msgspec.json.Decoder(structs.Procedure).decode,
+        _subject,
+        _plain("Procedure", events.procedure_rows),
+        events.EVENT_STATUSES,
+    ),
+    "Specimen": Reader(
+        msgspec.json.Decoder(structs.Specimen).decode,
+        _subject,
+        _plain("Specimen", events.specimen_rows),
+        SPECIMEN_STATUSES,
+        strict=False,
+    ),
+    "Patient": Reader(
+        msgspec.json.Decoder(structs.Patient).decode,
+        _itself,
+        _plain("Patient", people.patient_rows),
+        None,
+    ),
+    "Consent": Reader(
+        msgspec.json.Decoder(structs.Consent).decode,
+        lambda r: bytes(r.patient),
+        _plain("Consent", people.consent_rows),
+        CONSENT_STATUSES,
+    ),
+    "ResearchSubject": Reader(
+        msgspec.json.Decoder(structs.ResearchSubject).decode,
+        lambda r: bytes(r.individual),
+        _plain("ResearchSubject", people.research_subject_rows),
+        RESEARCH_SUBJECT_STATUSES,
+    ),
+}
