@@ -94,6 +94,7 @@ class _Evaluation:
         self.setting = setting
         self.done: dict[str, pd.Series[Any]] = {}
         self.open: list[str] = []
+        self.places: dict[str, npt.NDArray[np.intp]] = {}
 
     def variable(self, name: str) -> pd.Series[Any]:
         if name not in self.done:
@@ -135,14 +136,19 @@ class _Evaluation:
         if r.dataset == self.dataset.name:
             return self.variable(r.variable)
         other = self.others[r.dataset]
-        by_subject = pd.Series(
-            other[r.variable].to_numpy(), index=other["USUBJID"].to_numpy(), dtype=other[r.variable].dtype
-        )
-        if by_subject.index.has_duplicates:
-            raise DeclarationError(f"ref({r.dataset}.{r.variable}): {r.dataset} has more than one record per subject")
-        return (
-            by_subject.reindex(self.records["USUBJID"].to_numpy()).reset_index(drop=True).set_axis(self.records.index)
-        )
+        places = self._places(r, other["USUBJID"])
+        found = other[r.variable].array.take(places, allow_fill=True)
+        return pd.Series(found, index=self.records.index)
+
+    def _places(self, r: Ref, subjects: pd.Series[str]) -> npt.NDArray[np.intp]:
+        """Return for each record the row of its subject in the other dataset, -1 where it has none."""
+        if r.dataset not in self.places:
+            if subjects.duplicated().any():
+                raise DeclarationError(
+                    f"ref({r.dataset}.{r.variable}): {r.dataset} has more than one record per subject"
+                )
+            self.places[r.dataset] = pd.Index(subjects).get_indexer(pd.Index(self.records["USUBJID"]))
+        return self.places[r.dataset]
 
 
 def _typed(value: Any, v: Variable, index: pd.Index[Any]) -> pd.Series[Any]:

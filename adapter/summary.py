@@ -5,14 +5,13 @@ Summaries of disjoint sets of subjects merge in any order to the same result.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from adapter.spec import ValueLevel
 
@@ -100,71 +99,75 @@ def summarise(
     if "USUBJID" in frame:
         counts = frame["USUBJID"].value_counts(sort=False)
         s.subjects = {str(k): int(v) for k, v in counts.items()}
-    texts: dict[str, pa.Array] = {}
-    for name, kind in types.items():
-        if kind == "Num":
-            values = frame[name]
-            s.filled[name] = int(values.notna().sum())
-            s.numbers[name] = _level(_number_texts(values))
+    columns = {n: _numbers(frame[n]) if kind == "Num" else _texts(frame[n]) for n, kind in types.items()}
+    for name, column in columns.items():
+        s.filled[name] = sum(column.used.values())
+        if types[name] == "Num":
+            s.numbers[name] = _level(column.used)
             continue
-        array = pa.array(frame[name], pa.large_string(), from_pandas=True)
-        sizes = pc.binary_length(array)
-        s.lengths[name] = int(pc.max(sizes).as_py() or 0) if len(array) else 0
-        some = sizes.filter(pc.greater(sizes, 0))
-        s.filled[name] = len(some)
-        if len(some):
-            s.shortest[name] = int(pc.min(some).as_py())
-        texts[name] = array
-        ascii_only = pc.string_is_ascii(array)
-        if not pc.all(ascii_only).as_py():
-            found = array.filter(pc.invert(ascii_only)).value_counts()
-            s.non_ascii[name] = {v["values"]: v["counts"] for v in found.to_pylist()}
+        sizes = [len(t.encode()) for t in column.used]
+        s.lengths[name] = max(sizes, default=0)
+        if sizes:
+            s.shortest[name] = min(sizes)
+        foreign = {t: n for t, n in column.used.items() if not t.isascii()}
+        if foreign:
+            s.non_ascii[name] = foreign
     for name in coded:
-        s.terms[name] = {t for t in texts[name].unique().to_pylist() if t}
+        s.terms[name] = set(columns[name].used)
     for level in levels:
-        s.levels[level_key(level)] = _levels(frame, level, types)
+        s.levels[level_key(level)] = _levels(columns[level.variable], columns[level.by])
     for code, name in companions:
-        pairs = (
-            frame[[code, name]].drop_duplicates().sort_values(name, ascending=False)
-        )  # of two names the smaller stays
-        s.companions[code] = dict(zip(pairs[code], pairs[name], strict=True))
+        # of two names the smaller stays
+        found = sorted(((c, n) for c, n, _ in _pairs(columns[code], columns[name])), reverse=True)
+        s.companions[code] = dict(found)
     return s
 
 
-def _levels(frame: pd.DataFrame, level: ValueLevel, types: dict[str, str]) -> dict[str, Level]:
-    values = _number_texts(frame[level.variable]) if types[level.variable] == "Num" else frame[level.variable]
-    texts, number = _encoded(values)
-    tests, test = _encoded(frame[level.by])
-    pairs, counts = np.unique(test * len(texts) + number, return_counts=True)  # each pair of test and value once
+class _Column:
+    """One variable: its distinct texts, for each row the number of its text, and `used`: filled text -> rows."""
+
+    def __init__(self, texts: list[str], codes: npt.NDArray[np.int64]) -> None:
+        self.texts = texts
+        self.codes = codes
+        counts = np.bincount(codes, minlength=len(texts)).tolist()
+        self.used = {t: n for t, n in zip(texts, counts, strict=True) if t and n}
+
+
+def _texts(values: pd.Series[str]) -> _Column:
+    array = pa.array(values, pa.large_string(), from_pandas=True).fill_null("")
+    coded = (array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array).dictionary_encode()
+    return _Column(coded.dictionary.to_pylist(), coded.indices.to_numpy().astype(np.int64))
+
+
+def _numbers(values: pd.Series[float]) -> _Column:
+    """Return numbers as texts with as few digits as they need, empty where missing."""
+    codes, unique = pd.factorize(values.to_numpy())
+    texts = [*(np.format_float_positional(u, trim="-") for u in unique), ""]
+    return _Column(texts, np.where(codes < 0, len(unique), codes).astype(np.int64))
+
+
+def _pairs(one: _Column, other: _Column) -> Iterator[tuple[str, str, int]]:
+    """Yield each pair of texts that stands in a row, and in how many."""
+    pairs, counts = np.unique(one.codes * len(other.texts) + other.codes, return_counts=True)
+    for pair, n in zip(pairs.tolist(), counts.tolist(), strict=True):
+        first, second = divmod(pair, len(other.texts))
+        yield one.texts[first], other.texts[second], n
+
+
+def _levels(values: _Column, by: _Column) -> dict[str, Level]:
     found: dict[str, Level] = {}
-    for pair, n in zip(pairs, counts, strict=True):
-        by, text = tests[pair // len(texts)], texts[pair % len(texts)]
+    for test, text, n in _pairs(by, values):
         if text:
-            one = found.setdefault(by, Level())
-            one.rows += int(n)
-            _widen(one, text)
+            level = found.setdefault(test, Level())
+            level.rows += n
+            _widen(level, text)
     return dict(sorted(found.items()))
 
 
-def _encoded(values: pd.Series[str]) -> tuple[list[str], npt.NDArray[np.int64]]:
-    """Return the distinct texts, and for each row the number of its text."""
-    array = pa.array(values, pa.large_string(), from_pandas=True).fill_null("")
-    coded = (array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array).dictionary_encode()
-    return coded.dictionary.to_pylist(), coded.indices.to_numpy().astype(np.int64)
-
-
-def _number_texts(values: pd.Series[float]) -> pd.Series[str]:
-    """Return numbers as text with as few digits as they need, empty where missing; each distinct number once."""
-    codes, unique = pd.factorize(values.to_numpy())
-    texts = np.array([*(np.format_float_positional(u, trim="-") for u in unique), ""], dtype=object)
-    return pd.Series(texts[codes], index=values.index, dtype="str")
-
-
-def _level(values: pd.Series[str]) -> Level:
-    made = Level(rows=int((values != "").sum()))
-    for text in values.unique():
-        if text:
-            _widen(made, text)
+def _level(used: Mapping[str, int]) -> Level:
+    made = Level(rows=sum(used.values()))
+    for text in used:
+        _widen(made, text)
     return made
 
 

@@ -37,21 +37,19 @@ def intake(lines: Iterable[bytes], read: Reading, buckets: int, file: int, first
     owners = read.owners  # patient of a subject element as it is written; None: no subject
     if len(owners) > MOST_OWNERS:  # bounded: a worker lives for many ranges
         owners.clear()
-    sha256, keyed, readers = hashlib.sha256, read.keyer.keyed, READERS
-    usual, known = b"\0", ""  # how lines of the latest type begin: a file mostly holds one
+    sha256, keyed = hashlib.sha256, read.keyer.keyed
+    usual, kind, reader = b"\0", "", None  # how lines of the latest type begin: a file mostly holds one
     for number, whole in enumerate(lines, first_line):
         here = offset
         offset += len(whole)
         line = whole if whole.endswith(b"}\n") else whole.rstrip(b"\r\n") + b"\n"  # one spelling of a line's end
-        kind = ""
         try:
-            if line.startswith(usual):
-                kind = known
-            else:
+            if not line.startswith(usual):
+                usual, kind, reader = b"\0", "", None
                 kind = resource_type(line) or ""
-                if kind in readers:
-                    usual, known = PREFIX + kind.encode() + b'"', kind
-            reader = readers.get(kind)
+                reader = READERS.get(kind)
+                if reader is not None and line.startswith(PREFIX):
+                    usual = PREFIX + kind.encode() + b'"'
             if reader is None:
                 if kind in LOOK_UPS:
                     DECODERS[kind].decode(line)  # identification passed over what it could not read; here it is told
@@ -78,7 +76,7 @@ def intake(lines: Iterable[bytes], read: Reading, buckets: int, file: int, first
         own = f"{kind}/{resource.id}"
         rid = keyed(own)
         try:
-            status = resource.status if reader.statuses is not None else None
+            status = resource.status if reader.has_status else None
             if status not in reader.usual or resource.modifierExtension or resource.implicitRules or not resource.id:
                 status = _check(resource, reader)
             meta = resource.meta

@@ -23,7 +23,7 @@ SPECIMEN_STATUSES = frozenset(["available", "unavailable", "unsatisfactory", "en
 FHIR_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Reader:
     """How one resource type is read. `statuses` is None where the type has no status, `strict` where FHIR demands one."""
 
@@ -32,10 +32,12 @@ class Reader:
     rows: Callable[[Reading], Rows]
     statuses: frozenset[str] | None
     strict: bool = True
+    has_status: bool = field(init=False)
     usual: frozenset[str | None] = field(init=False)
 
     def __post_init__(self) -> None:
-        # statuses that need no second look; set once, because this is asked for every line
+        # set once, because they are asked for every line; usual: statuses that need no second look
+        object.__setattr__(self, "has_status", self.statuses is not None)
         object.__setattr__(self, "usual", self.statuses if self.statuses is not None else frozenset([None]))
 
 

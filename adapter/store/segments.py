@@ -21,6 +21,7 @@ from adapter.files import naming, whole_file
 from adapter.intake.tables import schema_of
 from adapter.sources.files import sha256_of
 
+UNLIKE = ("pat", "rid", "sha", "line", "updated", "micros")
 MOST_OPEN = 256
 """Spills open at a time; a process may usually have 1024 files."""
 
@@ -102,8 +103,9 @@ def write_segment(kind: str, tables: Iterable[tuple[int, pa.Table]], path: Path)
         pq.ParquetWriter(
             f,
             schema_of(kind),
-            compression="zstd",
-            compression_level=1,
+            compression="lz4",
+            # ids, digests and places hardly repeat: a dictionary of them costs time and space
+            use_dictionary=[c for c in schema_of(kind).names if c not in UNLIKE],
             write_statistics=False,
             write_page_checksum=True,
         ) as writer,

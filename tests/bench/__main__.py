@@ -165,7 +165,7 @@ def main(quick: bool) -> None:
         os.sched_setaffinity(0, everywhere)
         say("\nwhole build, one worker on one core")
         for name, folder in (("in order", source), ("shuffled", shuffled(source, work / "shuffled"))):
-            found = build(folder, work / "out", 1, core)
+            found = min((build(folder, work / "out", 1, core) for _ in range(3)), key=lambda f: f["cpu"])
             say(
                 f"  {name:10} {small / found['cpu']:10,.0f} per CPU second; {found['cpu']:.1f} s CPU, {found['pss']:,.0f} MB"
             )
