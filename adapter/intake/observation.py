@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from adapter.intake.memo import MOST_PICKED, Group, Picked, decoder
@@ -41,12 +40,12 @@ _GROUPS = {
     "range": ("low", "high", "low_unit", "high_unit", "range_text"),
     "method": ("method",),
     "specimen": ("specimen",),
+    "state": ("version", "status", "element", "focus", "members"),
 }
-_OWN = ("pat", "rid", "sha", "updated", "version", "file", "line", "status", "element", "focus", "members")
 _ALIKE = ("code", "category", "method", "interpretation", "range")
-_ORDER = (*_ALIKE, "time", "specimen", "value")
+_ORDER = (*_ALIKE, "time", "specimen", "value", "state")
 _joined = b"\0".join  # no JSON text holds a NUL
-BATCH = 2048
+PIECE = 2048
 OTHER_VALUES = ("valueRange", "valueRatio", "valueSampledData", "valueTime", "valueDateTime", "valuePeriod")
 
 
@@ -71,12 +70,14 @@ class ObservationRows:
             known = read.memo["Observation"] = Known()
         self.groups = known.groups
         self._alike, self._alike_numbers = known.alike, known.alike_numbers
-        self._times, self._specimens, self._values = (self.groups[n] for n in ("time", "specimen", "value"))
-        self._known = (self._alike, self._times.ids, self._specimens.ids, self._values.ids)
-        self._rows: list[tuple[Any, ...]] = []
-        self._batches: list[pa.Table] = []
-        self._numbers: list[int] = []  # of each row: alike, time, specimen, value
-        self._batched_numbers: list[npt.NDArray[np.int32]] = []
+        self._times, self._specimens, self._values, self._states = (
+            self.groups[n] for n in ("time", "specimen", "value", "state")
+        )
+        self._known = (self._alike, self._times.ids, self._specimens.ids, self._values.ids, self._states.ids)
+        self._own: tuple[list[Any], ...] = ([], [], [], [], [])  # pat, rid, sha, updated, line
+        self._append = tuple(column.append for column in self._own)
+        self._file = 0
+        self._numbers: list[int] = []  # of each row: alike, time, specimen, value, state
 
     def add(self, r: Observation, read: Reading, head: tuple[Any, ...]) -> None:
         """Add the rows of the value and of every component (FHIR R4 Observation); `head` is their common provenance.
@@ -84,7 +85,8 @@ class ObservationRows:
         Raises Reject (nothing is added then) and msgspec.ValidationError for an element of a wrong type.
         """
         # this runs once per result: known texts are looked up here, new ones are picked in the groups
-        alike, times, specimens, values = self._known
+        alike, times, specimens, values, states = self._known
+        patient, rid, sha, updated, version, self._file, line, status = head
         like = alike.get(key := _joined((r.code, r.category, r.method, r.interpretation, r.referenceRange)))
         if like is None:
             like = self._new(key, r, r, "", read)
@@ -98,12 +100,16 @@ class ObservationRows:
         if value is None or not raw or not _only_quantity(r):
             value = self._value(r, raw, "", read)
         focus = r.focus is not NONE and len(r.focus) > 0
+        members = r.component is not None or (r.hasMember is not NONE and len(r.hasMember) > 0)
+        of_row = (version, status, "", focus, members)
+        state = states.get(of_row)
+        if state is None:
+            state = self._states.put(of_row, of_row)
         if r.component is None:
-            self._rows.append((*head, "", focus, r.hasMember is not NONE and len(r.hasMember) > 0))
-            self._numbers += (like, time, specimen, value)
+            self._numbers += (like, time, specimen, value, state)
+            rows = 1
         else:
-            rows = [(*head, "", focus, True)]
-            numbers = [like, time, specimen, value]
+            numbers = [like, time, specimen, value, state]
             for i, c in enumerate(r.component):
                 where = f"component[{i}]."
                 if len(c.modifierExtension) > 0:
@@ -111,12 +117,20 @@ class ObservationRows:
                 like = alike.get(key := _joined((c.code, r.category, r.method, c.interpretation, c.referenceRange)))
                 if like is None:
                     like = self._new(key, c, r, where, read)
-                numbers += (like, time, specimen, self._value(c, bytes(c.valueQuantity), where, read))
-                rows.append((*head, where[:-1], focus, False))
-            self._rows += rows
+                of_row = (version, status, where[:-1], focus, False)
+                state = states.get(of_row)
+                if state is None:
+                    state = self._states.put(of_row, of_row)
+                numbers += (like, time, specimen, self._value(c, bytes(c.valueQuantity), where, read), state)
             self._numbers += numbers
-        if len(self._rows) >= BATCH:
-            self._flush()
+            rows = 1 + len(r.component)
+        one, two, three, four, five = self._append
+        for _ in range(rows):
+            one(patient)
+            two(rid)
+            three(sha)
+            four(updated)
+            five(line)
 
     def _new(self, key: bytes, v: Value, r: Observation, where: str, read: Reading) -> int:
         """Return the number of these elements, met together for the first time."""
@@ -163,28 +177,24 @@ class ObservationRows:
             number = group.put(key, _dates(named, r.effectivePeriod, read), read.take_notes())
         return number
 
-    def _flush(self) -> None:
-        self._batched_numbers.append(np.array(self._numbers, np.int32).reshape(-1, len(self._known)))
-        self._numbers = []
-        own = zip(*self._rows, strict=True)
-        arrays = [
-            instants(values) if name == "updated" else as_array(values, _COLUMNS[name].type)
-            for name, values in zip(_OWN, own, strict=True)
-        ]
-        self._batches.append(pa.table(arrays, _OWN))
-        self._rows = []
-
     def table(self) -> pa.Table | None:
         """Return all rows in the order they came, None where there are none."""
-        if self._rows:
-            self._flush()
-        if not self._batches:
+        patients, rids, shas, updated, lines = self._own
+        rows = len(lines)
+        if not rows:
             return None
-        own = pa.concat_tables(self._batches)
-        four = np.concatenate(self._batched_numbers)
-        numbers = np.hstack([np.array(self._alike_numbers, np.int32)[four[:, 0]], four[:, 1:]])
-        arrays: dict[str, Any] = {name: own.column(name) for name in _OWN}
-        notes: list[str | None] = [None] * own.num_rows
+        arrays: dict[str, Any] = {
+            "pat": as_array(patients, _COLUMNS["pat"].type),
+            "rid": as_array(rids, _COLUMNS["rid"].type),
+            "sha": as_array(shas, _COLUMNS["sha"].type),
+            # in pieces: one text that is no instant makes its whole piece slow
+            "updated": pa.chunked_array([instants(updated[i : i + PIECE]) for i in range(0, rows, PIECE)]),
+            "line": pa.array(lines, _COLUMNS["line"].type),
+            "file": pa.repeat(pa.scalar(self._file, _COLUMNS["file"].type), rows),
+        }
+        found = np.array(self._numbers, np.int32).reshape(rows, len(self._known))
+        numbers = np.hstack([np.array(self._alike_numbers, np.int32)[found[:, 0]], found[:, 1:]])
+        notes: list[str | None] = [None] * rows
         for name, where in zip(_ORDER, numbers.T, strict=True):
             group = self.groups[name]
             arrays.update(zip(_GROUPS[name], group.take(where), strict=True))

@@ -18,7 +18,7 @@ YEAR_ONE = -62_135_596_800_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def instants(texts: tuple[str | None, ...]) -> pa.Array:
+def instants(texts: Sequence[str | None]) -> pa.Array:
     """Return meta.lastUpdated of many resources as UTC microseconds; null where absent or no instant with an offset."""
     try:
         found = pa.array(texts, pa.string()).cast(INSTANT).cast(MICROS)

@@ -7,6 +7,7 @@ Rates are per CPU second of one core (the process is pinned to it). Memory is th
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import os
@@ -53,6 +54,7 @@ def parse_rates(source: Path) -> dict[str, float]:
     from adapter.intake.intake import intake
     from adapter.intake.reading import Reading
     from adapter.site import Keyer
+    from adapter.sources.files import RANGE_BYTES
 
     with open(source / "fhir" / "Observation.ndjson", "rb") as f:
         data = f.read(96 << 20).rpartition(b"\n")[0]
@@ -61,16 +63,20 @@ def parse_rates(source: Path) -> dict[str, float]:
     keyer = Keyer(b"b" * 32)
     subjects = {keyer.keyed(f"Patient/p{i:06d}"): i for i in range(2_000)}
     read = Reading(SiteClock("Asia/Shanghai"), keyer, subjects, {})
-    step = 24 << 20
+    pieces = []
+    start = 0
+    while start < len(data):
+        end = data.find(b"\n", min(start + RANGE_BYTES, len(data)))
+        end = len(data) if end < 0 else end + 1
+        pieces.append(data[start:end])
+        start = end
 
     def ours() -> None:
-        start = 0
-        while start < len(data):
-            end = data.find(b"\n", min(start + step, len(data)))
-            end = len(data) if end < 0 else end + 1
-            taken = intake(io.BytesIO(data[start:end]), read, 16, 0, 1, 0)
+        gc.disable()  # as the worker's task does
+        for piece in pieces:
+            taken = intake(io.BytesIO(piece), read, 16, 0, 1, 0)
             assert not taken.rejects
-            start = end
+        gc.enable()
 
     def picked() -> None:
         for line in some:
