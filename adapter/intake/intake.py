@@ -14,14 +14,14 @@ import numpy as np
 import pyarrow as pa
 
 from adapter.identify import DECODERS, LOOK_UPS, PREFIX, resource_type
+from adapter.intake.ladder import report_broken
 from adapter.intake.readers import READERS, Reader
 from adapter.intake.reading import UNREADABLE, Reading, Reject, identity
 from adapter.intake.rows import Rows
-from adapter.intake.structs import ATTRIBUTION, Attribution, Reference
+from adapter.intake.structs import Reference
 from adapter.intake.taken import RejectLine, Taken
 
 _REFERENCE = msgspec.json.Decoder(Reference)
-_ID = msgspec.json.Decoder(str)
 MOST_OWNERS = 200_000
 
 
@@ -63,7 +63,7 @@ def intake(lines: Iterable[bytes], read: Reading, buckets: int, file: int, first
                 patient = owners[who] = _owner(who, read)
         except UNREADABLE as e:
             if line.strip():
-                _broken(kind, line, e, taken, read, RejectLine(file, number, here, "json-broken", "", kind, None))
+                report_broken(kind, line, e, taken, read, RejectLine(file, number, here, "json-broken", "", kind, None))
             continue
         counts[kind] += 1
         if patient is None:
@@ -97,7 +97,7 @@ def intake(lines: Iterable[bytes], read: Reading, buckets: int, file: int, first
         except UNREADABLE as e:
             read.notes.clear()
             counts[kind] -= 1
-            _broken(kind, line, e, taken, read, RejectLine(file, number, here, "json-broken", "", kind, None))
+            report_broken(kind, line, e, taken, read, RejectLine(file, number, here, "json-broken", "", kind, None))
             continue
         link_rid(rid)
         link_name(own)
@@ -128,44 +128,6 @@ def _not_read(kind: str, taken: Taken, reject: RejectLine) -> None:
         taken.rejects.append(reject)
     elif kind not in LOOK_UPS:
         taken.dropped[kind, "type-not-read"] += 1
-
-
-def _broken(kind: str, line: bytes, e: Exception, taken: Taken, read: Reading, reject: RejectLine) -> None:
-    """Count and report a line that could not be decoded; say whose it is only where that is certain.
-
-    A wrong type in one element leaves the rest readable, so a non-subject's resource can be told and stays unreported.
-    """
-    kind = kind or "(none)"
-    taken.read[kind] += 1
-    if not isinstance(e, msgspec.ValidationError) or not line.lstrip().startswith(b"{"):
-        taken.dropped[kind, "json-broken"] += 1
-        taken.rejects.append(reject)
-        return
-    rid = None
-    try:
-        a = ATTRIBUTION.decode(line)
-    except UNREADABLE:
-        a = None
-    own_id = _own_id(a)
-    if a is not None:
-        name = Reference(reference=f"Patient/{own_id}") if kind == "Patient" else a.subject or a.patient or a.individual
-        patient = read.referred(name, "Patient")
-        if patient is not None:
-            if patient not in read.subjects:
-                taken.dropped[kind, "not-a-subject"] += 1
-                return
-            rid = read.keyer.keyed(f"{kind}/{own_id}") if own_id else None
-    # msgspec names the element (`$.status`) and the types, never the value
-    where = str(e).rpartition("$")[2].strip("`. ") if "$" in str(e) else ""
-    taken.dropped[kind, "element-wrong-type"] += 1
-    taken.rejects.append(reject._replace(reason="element-wrong-type", where=where, rid=rid))
-
-
-def _own_id(a: Attribution | None) -> str:
-    try:
-        return _ID.decode(a.id) if a is not None and a.id else ""
-    except UNREADABLE:
-        return ""
 
 
 def _check(r: Any, reader: Reader) -> str | None:
