@@ -32,7 +32,8 @@ from adapter.identify import (
 from adapter.intake.intake import bucket_of
 from adapter.links import place_links, sweep_links
 from adapter.site import Keyer
-from adapter.sources.files import InputFile, byte_ranges
+from adapter.sources.carriers import ranges_of
+from adapter.sources.files import InputFile
 from adapter.store.compact import compact_task, compact_tasks
 from adapter.store.people import recall, remember
 from adapter.store.segments import Segment, Spill, read_buckets
@@ -141,7 +142,9 @@ class Ingest:
         """Return the identities of all files and of the store, and the lines of each range of each file."""
         wanted = frozenset(log_key(row.patient, self.keyer) for row in log or ())
         context = write_context(self.setting, "identify", Context([], {}, wanted=wanted))
-        ranges = [Range(f.label, f.path, a, b, f.number) for f in files for a, b in byte_ranges(f.size, range_bytes)]
+        ranges = [
+            Range(f.label, f.path, a, b, f.number) for f in files for a, b in ranges_of(f.path, f.size, range_bytes)
+        ]
         tasks = [IdentifyTask(r.label, r, self.setting, context) for r in ranges]
         known = recall(state)
         lines: dict[str, list[int]] = {f.label: [] for f in files}
@@ -178,7 +181,7 @@ class Ingest:
         tasks, entries = [], {}
         for number, f in enumerate(todo, first_number):
             first = 1
-            for (a, b), n in zip(byte_ranges(f.size, range_bytes), lines[f.label], strict=True):
+            for (a, b), n in zip(ranges_of(f.path, f.size, range_bytes), lines[f.label], strict=True):
                 tasks.append(IntakeTask(f.label, Range(f.label, f.path, a, b, number, first), self.setting, context))
                 first += n
             entries[number] = InputEntry(

@@ -37,6 +37,9 @@ REASONS: dict[str, Reason] = {
     "no-result": Reason("drop", "the result is absent and no reason is given"),
     "not-needed": Reason("drop", "read, but nothing in this trial's datasets comes from it"),
     # rejects
+    "file-cut-short": Reason("reject", "the file breaks off or is damaged there; everything before it was read"),
+    "deletion-not-applied": Reason("reject", "a Bundle entry deletes a resource; deletions are not carried out yet"),
+    "bundle-in-line": Reason("reject", "a Bundle on a line of NDJSON is not unpacked; give it as a .json file"),
     "json-broken": Reason("reject", "the line is not a JSON object"),
     "element-wrong-type": Reason("reject", "an element has another JSON type than FHIR gives it"),
     "no-resource-type": Reason("reject", "the object has no resourceType"),

@@ -5,7 +5,6 @@ receipts. A receipt says what was written; nothing counts until the driver has a
 from __future__ import annotations
 
 import gc
-import io
 import pickle
 import uuid
 from collections import Counter
@@ -32,7 +31,8 @@ from adapter.links import write_links
 from adapter.map import map_subjects
 from adapter.registry import shipped
 from adapter.site import Keyer, read_key
-from adapter.sources.files import read_range, sha256_of
+from adapter.sources.carriers import open_range
+from adapter.sources.files import sha256_of
 from adapter.store.segments import Segment, Spill, read_buckets, seal, write_spill
 from adapter.summary import DatasetSummary
 from adapter.trial import Trial, resolve_trial
@@ -153,9 +153,9 @@ class IdentifyTask:
 
 
 def identify_task(task: IdentifyTask) -> Identities:
-    _, data = read_range(task.range.path, task.range.start, task.range.stop)
+    lines = open_range(task.range.path, task.range.start, task.range.stop)
     wanted = context_of(task.context).wanted
-    return identify(io.BytesIO(data), _keyer(task.setting), _clock(task.setting.zone), wanted)
+    return identify(lines, _keyer(task.setting), _clock(task.setting.zone), wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,14 +181,20 @@ def intake_task(task: IntakeTask) -> IntakeReceipt:
     """Read one range; leave a spill per resource type and the links of its resources."""
     single_threaded()
     r = task.range
-    offset, data = read_range(r.path, r.start, r.stop)
+    lines = open_range(r.path, r.start, r.stop)
     context, read = context_of(task.context), _reading(task.context, task.setting)
     # millions of short-lived tuples: the cycle collector would walk them again and again and find nothing
     gc.disable()
     try:
-        taken = intake(io.BytesIO(data), read, task.setting.buckets, r.number, r.first_line, offset)
+        taken = intake(lines, read, task.setting.buckets, r.number, r.first_line, lines.offset or 0)
     finally:
         gc.enable()
+    if lines.offset is None:
+        taken.rejects = [x._replace(offset=None) for x in taken.rejects]
+    for reason, offset in lines.lost:  # there is no resource, so there is no line; (none) stands for its type
+        taken.read["(none)"] += 1
+        taken.dropped["(none)", reason] += 1
+        taken.rejects.append(RejectLine(r.number, 0, offset, reason, "", "", None))
     spills = []
     for kind, table in taken.tables.items():
         path = _own_name(task.setting.folder, f"spill-{kind}")

@@ -126,6 +126,9 @@ def _not_read(kind: str, taken: Taken, reject: RejectLine) -> None:
     if not kind:
         taken.dropped["(none)", "no-resource-type"] += 1
         taken.rejects.append(reject)
+    elif kind == "Bundle":  # what is in it must not be lost silently
+        taken.dropped[kind, "bundle-in-line"] += 1
+        taken.rejects.append(reject._replace(reason="bundle-in-line", resource_type=kind))
     elif kind not in LOOK_UPS:
         taken.dropped[kind, "type-not-read"] += 1
 

@@ -15,7 +15,7 @@ class RejectLine(NamedTuple):
 
     file: int
     line: int
-    offset: int
+    offset: int | None
     reason: str
     where: str
     resource_type: str

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from adapter.errors import InputError
 
-NDJSON_SUFFIXES = (".ndjson", ".jsonl")
+SUFFIXES = (".ndjson", ".jsonl", ".json")
+"""What is read; each of them also with `.gz` behind it."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 RANGE_BYTES = 24 << 20
 
@@ -68,14 +69,14 @@ def find_files(inputs: Sequence[str | os.PathLike[str]]) -> Found:
     if not files:
         looked = ", ".join(str(p) for p in inputs) or "nothing"
         raise InputError(
-            f"no FHIR input found in {looked}: expected files ending in {' or '.join(NDJSON_SUFFIXES)}"
+            f"no FHIR input found in {looked}: expected files ending in {', '.join(SUFFIXES)} (or these with .gz)"
             + (f"; passed over {len(passed)} other files, the first is {passed[0][0]}" if passed else "")
         )
     return Found(tuple(files), tuple(sorted(passed)))
 
 
 def _walk(root: Path) -> Iterator[tuple[Path, str]]:
-    """Yield every file, with the reason why it is not read, if it is not. Hidden files only where they are NDJSON."""
+    """Yield every file, with the reason why it is not read, if it is not. Hidden files only where their name says FHIR."""
     try:
         if not root.exists():
             raise InputError(f"input {root} does not exist")
@@ -100,14 +101,18 @@ def _walk(root: Path) -> Iterator[tuple[Path, str]]:
         for name in sorted(names):
             if not name.startswith("."):
                 yield here / name, _not_read(here / name)
-            elif Path(name).suffix.lower() in NDJSON_SUFFIXES:
+            elif _read_by_name(name):
                 yield here / name, "hidden file"
+
+
+def _read_by_name(name: str) -> bool:
+    return Path(name.lower().removesuffix(".gz")).suffix in SUFFIXES
 
 
 def _not_read(path: Path) -> str:
     """Return why a file is not read, empty where it is."""
-    if path.suffix.lower() not in NDJSON_SUFFIXES:
-        return "not NDJSON"
+    if not _read_by_name(path.name):
+        return "neither NDJSON nor JSON"
     # opening a pipe would wait for ever; a dangling link is let through, to be refused as unreadable
     return "no regular file" if path.exists() and not path.is_file() else ""
 

@@ -146,13 +146,13 @@ def test_files_are_numbered_by_label_whatever_the_order_of_arguments(tmp_path: P
 
 
 def test_what_is_not_read_is_named(tmp_path: Path) -> None:
-    root = folder(tmp_path / "in", "a.ndjson", "b.json", ".part.ndjson", ".DS_Store", ".cache/c.ndjson")
+    root = folder(tmp_path / "in", "a.ndjson", "b.txt", ".part.ndjson", ".DS_Store", ".cache/c.ndjson")
     (root / "linked").symlink_to(folder(tmp_path / "other", "d.ndjson"))
     os.mkfifo(root / "pipe.ndjson")
     found = find_files([root])
     assert [f.label for f in found.files] == ["in/a.ndjson"]
     assert dict(found.passed_over) == {
-        "in/b.json": "not NDJSON",
+        "in/b.txt": "neither NDJSON nor JSON",
         "in/.part.ndjson": "hidden file",
         "in/.cache": "hidden folder",
         "in/linked": "link to a folder",
@@ -178,14 +178,15 @@ def test_a_file_name_that_is_not_utf8_can_still_be_reported(tmp_path: Path) -> N
         ("empty", "no FHIR input found"),
         (
             "other",
-            r"expected files ending in \.ndjson or \.jsonl; passed over 1 other files, the first is other/a\.json",
+            r"expected files ending in \.ndjson, \.jsonl, \.json \(or these with \.gz\); "
+            r"passed over 1 other files, the first is other/a\.txt",
         ),
         ("dangling", "cannot read .*gone.ndjson: No such file"),
     ],
 )
 def test_input_that_cannot_be_read(given_: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    folder(tmp_path / "other", "a.json")
+    folder(tmp_path / "other", "a.txt")
     (tmp_path / "dangling").mkdir()
     (tmp_path / "dangling" / "gone.ndjson").symlink_to(tmp_path / "nowhere")
     with pytest.raises(InputError, match=message):

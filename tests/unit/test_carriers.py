@@ -1,0 +1,183 @@
+"""Carriers: the same resources come out of NDJSON, Bundles, single files and gzip; what breaks off is told, with its place."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapter.sources.carriers import encoding_of, open_range, ranges_of, resources_of
+
+RESOURCES = [
+    {"resourceType": "Patient", "id": f"p{i}", "name": [{"text": "患者\u2028甲"}], "n": 4.10} for i in range(30)
+]
+
+
+def compact(resource: Any) -> bytes:
+    return json.dumps(resource, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def bundle(*entries: dict[str, Any], kind: str = "collection") -> dict[str, Any]:
+    return {"resourceType": "Bundle", "type": kind, "entry": list(entries)}
+
+
+def taken(path: Path) -> tuple[list[bytes], list[tuple[str, int]]]:
+    """Return the lines of all ranges of a file, and what was lost."""
+    lines: list[bytes] = []
+    lost: list[tuple[str, int]] = []
+    for start, stop in ranges_of(str(path), path.stat().st_size, 100):
+        one = open_range(str(path), start, stop)
+        lines += one
+        lost += one.lost
+    return [x.rstrip(b"\r\n") for x in lines], lost
+
+
+def written(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path
+
+
+NDJSON = b"".join(compact(r) + b"\n" for r in RESOURCES)
+WHOLE = json.dumps(bundle(*({"resource": r} for r in RESOURCES)), ensure_ascii=False, indent=1)
+CARRIERS = {
+    "a.ndjson": NDJSON,
+    "crlf.ndjson": NDJSON.replace(b"\n", b"\r\n"),
+    "bom.ndjson": b"\xef\xbb\xbf" + NDJSON,
+    "no-end.jsonl": NDJSON[:-1],
+    "utf16.ndjson": NDJSON.decode().encode("utf-16"),
+    "gb18030.ndjson": NDJSON.decode().encode("gb18030"),
+    "a.ndjson.gz": gzip.compress(NDJSON),
+    "members.ndjson.gz": gzip.compress(NDJSON[:333]) + gzip.compress(b"") + gzip.compress(NDJSON[333:]),
+    "bom.ndjson.gz": gzip.compress(b"\xef\xbb\xbf" + NDJSON),
+    "bundle.json": WHOLE.encode(),
+    "bundle-bom.json": b"\xef\xbb\xbf" + WHOLE.encode(),
+    "bundle-utf16.json": WHOLE.encode("utf-16"),
+    "bundle-gb18030.json": WHOLE.encode("gb18030"),
+    "bundle.json.gz": gzip.compress(WHOLE.encode()),
+    "ndjson-by-another-name.json": NDJSON,
+}
+
+
+@pytest.mark.parametrize("name", list(CARRIERS))
+def test_every_carrier_gives_the_same_resources(name: str, tmp_path: Path) -> None:
+    lines, lost = taken(written(tmp_path / name, CARRIERS[name]))
+    assert [json.loads(x) for x in lines] == RESOURCES
+    assert lost == []
+    assert all(b"4.1}" in x for x in lines)
+
+
+@pytest.mark.parametrize("name", ["a.ndjson", "a.ndjson.gz", "a.json"])
+def test_an_empty_file_has_no_resource(name: str, tmp_path: Path) -> None:
+    assert taken(written(tmp_path / name, b"")) == ([], [])
+
+
+def test_a_single_resource_keeps_its_decimal_text(tmp_path: Path) -> None:
+    path = written(
+        tmp_path / "o.json", b'{\n "resourceType" : "Observation",\n "v": 4.10, "w": 1.0E3, "s": "a  b"\n}\n'
+    )
+    assert taken(path) == ([b'{"resourceType":"Observation","v":4.10,"w":1.0E3,"s":"a  b"}'], [])
+
+
+@pytest.mark.parametrize("kind", ["searchset", "transaction", "batch", "document", "history", "collection"])
+def test_bundles_of_every_type_and_inside_each_other(kind: str, tmp_path: Path) -> None:
+    inner = bundle({"resource": RESOURCES[1]}, kind="document")
+    outcome = {"resourceType": "OperationOutcome", "id": "oo"}
+    whole = bundle(
+        {"resource": RESOURCES[0]},
+        {"response": {"status": "204"}},
+        {"resource": inner},
+        {"search": {"mode": "outcome"}, "resource": outcome},
+        kind=kind,
+    )
+    lines, lost = taken(written(tmp_path / "b.json", json.dumps(whole).encode()))
+    assert [json.loads(x) for x in lines] == [RESOURCES[0], RESOURCES[1], outcome]
+    assert lost == []
+
+
+def test_a_deletion_is_told() -> None:
+    lost: list[tuple[str, int]] = []
+    whole = bundle(
+        {"request": {"method": "DELETE", "url": "Observation/1"}}, {"resource": RESOURCES[0]}, kind="history"
+    )
+    assert len(list(resources_of(json.dumps(whole).encode(), lost))) == 1
+    assert lost == [("deletion-not-applied", 0)]
+
+
+def test_urn_references_are_resolved_inside_their_bundle_only() -> None:
+    patient = {"resourceType": "Patient", "id": "p"}
+    note = 'he said "reference":"urn:uuid:1"'
+    about = {"resourceType": "Observation", "id": "o", "subject": {"reference": "urn:uuid:1"}, "note": note}
+    stray = about | {"subject": {"reference": "urn:uuid:2"}}
+    whole = bundle(
+        {"fullUrl": "urn:uuid:1", "resource": patient},
+        {"resource": about},
+        {"fullUrl": "urn:uuid:3", "resource": stray},
+    )
+    found = [json.loads(x) for x in resources_of(json.dumps(whole, indent=2).encode(), [])]
+    assert found[1] == about | {"subject": {"reference": "Patient/p"}}
+    assert found[2] == stray
+
+
+@pytest.mark.parametrize("tenth", range(1, 10))
+@pytest.mark.parametrize("packed", [False, True])
+def test_of_a_truncated_bundle_everything_before_the_break_is_used(tenth: int, packed: bool, tmp_path: Path) -> None:
+    data = WHOLE.encode()
+    cut = data[: len(data) * tenth // 10]
+    # packed: the stream breaks off too, with its checksum
+    name, content = ("b.json.gz", gzip.compress(cut)[:-8]) if packed else ("b.json", cut)
+    lines, lost = taken(written(tmp_path / name, content))
+    # an entry is whole where the text of a Bundle with it as the last one, without its end, still fits
+    starts = [
+        json.dumps(bundle(*({"resource": r} for r in RESOURCES[:n])), ensure_ascii=False, indent=1)
+        for n in range(1, 31)
+    ]
+    whole = sum(len(s.removesuffix("\n ]\n}").encode()) <= len(cut) for s in starts)
+    assert [json.loads(x) for x in lines] == RESOURCES[:whole]
+    ((reason, offset),) = lost
+    assert reason == "file-cut-short"
+    # the break lies in the entry that begins at the offset: behind it stands no further whole entry
+    assert data[:offset].count(b'"resource":') == len(lines)
+
+
+@pytest.mark.parametrize("keep", [3, 20, 200, 400])
+def test_gzip_cut_short(keep: int, tmp_path: Path) -> None:
+    packed = gzip.compress(b"".join(compact(r | {"x": str(hash((i, "x")))}) + b"\n" for i, r in enumerate(RESOURCES)))
+    lines, lost = taken(written(tmp_path / "a.ndjson.gz", packed[:keep]))
+    assert [reason for reason, _ in lost] == ["file-cut-short"]
+    assert len(lines) < len(RESOURCES)
+
+
+def test_what_is_no_gzip_is_told(tmp_path: Path) -> None:
+    assert taken(written(tmp_path / "a.ndjson.gz", b'{"resourceType":"Patient"}\n')) == ([], [("file-cut-short", 0)])
+
+
+@pytest.mark.parametrize(
+    "data", [b"{", b"[1,2", b'{"resourceType":"Patient",', b"\xff\xfe\xff", b'{"entry":5', b"nothing"]
+)
+def test_broken_json_is_left_to_intake(data: bytes, tmp_path: Path) -> None:
+    lines, lost = taken(written(tmp_path / "a.json", data))
+    assert len(lines) == 1 or lost
+
+
+def test_nesting_without_end_is_no_crash(tmp_path: Path) -> None:
+    deep = b'{"resourceType":"Bundle","entry":[' + b'{"resource":{"a":' + b"[" * 200_000
+    assert taken(written(tmp_path / "a.json", deep))[1] == [("file-cut-short", 33)]
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("[]", "utf-8"),
+        ('{"a":"患者"}', "utf-8"),
+        ('{"a":"患者"}', "gb18030"),
+        ('{"a":"患者"}', "utf-16"),
+        ('{"a":"患者"}', "utf-16-le"),
+        ('{"a":"患者"}', "utf-16-be"),
+    ],
+)
+def test_encodings_are_told_apart(text: str, encoding: str) -> None:
+    assert encoding_of(text.encode(encoding)) == encoding
+    assert encoding_of(("[" + text * 100).encode(encoding)[:-1]) == encoding
