@@ -119,6 +119,7 @@ class Ingest:
             stamps = [_stamp(f) for f in files]
             hashes = dict(zip([f.label for f in files], self._hashes(files), strict=True))
             known, lines = self._identify(files, log, state, range_bytes)
+            _require_one_server(known)
             now = Now.of(who_is_who(log, known, self.keyer, self.trial, log_name), known)
             todo = to_read(files, hashes, state, now)
             if todo:
@@ -265,6 +266,16 @@ def _require_resources(entries: Sequence[InputEntry]) -> None:
     if not any(e.read or e.rejects for e in entries):
         names = ", ".join(e.label for e in entries[:3]) + (", …" if len(entries) > 3 else "")
         raise InputError(f"no resource in the input ({names or 'an empty store'}); expected FHIR resources, one a line")
+
+
+def _require_one_server(known: Identities) -> None:
+    """Raise InputError where Bundles of several servers hold a Patient of the same id: these are different people."""
+    several = [bases for bases in known.servers.values() if len(bases) > 1]
+    if several:
+        raise InputError(
+            f"{len(several)} patient ids stand in Bundles of more than one server ({', '.join(sorted(several[0]))}); ids of "
+            "different servers are different patients; expected the data of one server"
+        )
 
 
 @contextmanager

@@ -18,9 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adapter.accounts import Accounts
-from adapter.assemble import (
-    write_part,
-)
+from adapter.assemble import write_part
 from adapter.identify import Identities, Subject, identify
 from adapter.intake.dates import SiteClock
 from adapter.intake.intake import intake
@@ -155,7 +153,12 @@ class IdentifyTask:
 def identify_task(task: IdentifyTask) -> Identities:
     lines = open_range(task.range.path, task.range.start, task.range.stop)
     wanted = context_of(task.context).wanted
-    return identify(lines, _keyer(task.setting), _clock(task.setting.zone), wanted)
+    keyer = _keyer(task.setting)
+    found = identify(lines, keyer, _clock(task.setting.zone), wanted)
+    for own, base in lines.servers:
+        key = keyer.keyed(f"Patient/{own}")
+        found.servers[key] = found.servers.get(key, frozenset()) | {base}
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,10 @@ class ConsentDay:
 
 @dataclass(slots=True)
 class Identities:
-    """What one byte range, or all of them merged, tells about who is who. `studies`: keyed id -> its identifiers."""
+    """What one byte range, or all of them merged, tells about who is who. `studies`: keyed id -> its identifiers.
+
+    servers: keyed patient id -> base URLs of the Bundle entries in which a Patient with this id stands.
+    """
 
     lines: int = 0
     patients: list[KnownPatient] = field(default_factory=list)
@@ -59,6 +62,7 @@ class Identities:
     consents: list[ConsentDay] = field(default_factory=list)
     studies: dict[bytes, frozenset[str]] = field(default_factory=dict)
     look_ups: dict[bytes, LookUp] = field(default_factory=dict)
+    servers: dict[bytes, frozenset[str]] = field(default_factory=dict)
 
     def add(self, other: Identities) -> None:
         self.lines += other.lines
@@ -67,6 +71,8 @@ class Identities:
         self.consents += other.consents
         for key, names in other.studies.items():
             self.studies[key] = self.studies.get(key, frozenset()) | names
+        for key, bases in other.servers.items():
+            self.servers[key] = self.servers.get(key, frozenset()) | bases
         for key, value in other.look_ups.items():
             # the same look-up twice: the fuller one, then the larger text, so that file order does not matter
             if key not in self.look_ups or _rank(value) > _rank(self.look_ups[key]):

@@ -57,12 +57,15 @@ _METHOD = msgspec.json.Decoder(Method)
 class Lines:
     """The resources of a range, as lines. After they are taken: `lost`, (reason, byte offset) of what could not be.
 
+    servers: (id, base URL) of the Patients whose Bundle entry says where they come from (fullUrl).
+
     offset: where the first line stands in the (unpacked) file, None where lines are not as they stand there.
     """
 
     def __init__(self, offset: int | None, lines: Iterable[bytes], lost: list[tuple[str, int]] | None = None) -> None:
         self.offset = offset
         self.lost = [] if lost is None else lost
+        self.servers: list[tuple[str, str]] = []
         self._lines = lines
 
     def __iter__(self) -> Iterator[bytes]:
@@ -173,7 +176,10 @@ def _json_lines(path: str) -> Lines:
     data = _whole(path, lost)
     encoding = encoding_of(data[:SNIFFED])
     data = data.removeprefix(BYTE_ORDER_MARK) if encoding == "utf-8" else _as_utf8(data, encoding)
-    return Lines(None, list(resources_of(data, lost)), lost)
+    servers: list[tuple[str, str]] = []
+    found = Lines(None, list(resources_of(data, lost, servers)), lost)
+    found.servers = servers
+    return found
 
 
 def _whole(path: str, lost: list[tuple[str, int]]) -> bytes:
@@ -186,10 +192,13 @@ def _whole(path: str, lost: list[tuple[str, int]]) -> bytes:
     return data
 
 
-def resources_of(data: bytes, lost: list[tuple[str, int]]) -> Iterator[bytes]:
+def resources_of(
+    data: bytes, lost: list[tuple[str, int]], servers: list[tuple[str, str]] | None = None
+) -> Iterator[bytes]:
     """Yield the resources of a Bundle (of Bundles too), or the single resource, as lines.
 
-    Of a Bundle that breaks off, everything before the break. lost: gets (reason, offset in `data`) for what is not there.
+    Of a Bundle that breaks off, everything before the break. lost: gets (reason, offset in `data`) for what is not there;
+    servers: gets (id, base URL) of Patients.
     """
     try:
         bundle = _BUNDLE.decode(data)
@@ -205,16 +214,21 @@ def resources_of(data: bytes, lost: list[tuple[str, int]]) -> Iterator[bytes]:
             yield msgspec.json.format(data, indent=-1) + b"\n"
             return
         entries = bundle.entry or []
-    yield from _resolved(entries, lost)
+    yield from _resolved(entries, lost, [] if servers is None else servers)
 
 
-def _resolved(entries: list[Entry], lost: list[tuple[str, int]]) -> Iterator[bytes]:
+def _resolved(entries: list[Entry], lost: list[tuple[str, int]], servers: list[tuple[str, str]]) -> Iterator[bytes]:
     heads = [_head(e.resource) for e in entries]
     names = {
         e.fullUrl.encode(): f"{h.resourceType}/{h.id}".encode()
         for e, h in zip(entries, heads, strict=True)
         if h is not None and h.id and e.fullUrl and e.fullUrl.startswith("urn:")
     }
+
+    for e, h in zip(entries, heads, strict=True):
+        if h is not None and h.resourceType == "Patient" and h.id and e.fullUrl and e.fullUrl.startswith("http"):
+            base, own, _ = e.fullUrl.partition(f"/Patient/{h.id}")
+            servers += [(h.id, base)] if own else []
 
     def local(found: re.Match[bytes]) -> bytes:
         return found[1] + names.get(found[2], found[2]) + found[3]
@@ -225,7 +239,7 @@ def _resolved(entries: list[Entry], lost: list[tuple[str, int]]) -> Iterator[byt
             if e.request and _METHOD.decode(e.request).method == "DELETE":
                 lost.append(("deletion-not-applied", 0))
         elif h is not None and h.resourceType == "Bundle":
-            yield from resources_of(raw, lost)
+            yield from resources_of(raw, lost, servers)
         else:
             line = msgspec.json.format(raw, indent=-1)
             yield (_URN.sub(local, line) if names else line) + b"\n"
