@@ -18,6 +18,7 @@ class Reason(NamedTuple):
 REASONS: dict[str, Reason] = {
     # drops
     "not-a-subject": Reason("drop", "the patient is in neither the enrolment log nor a ResearchSubject"),
+    "no-fhir-file": Reason("drop", "a JSON file without resourceType, such as the manifest of a bulk export"),
     "type-not-read": Reason("drop", "no domain reads this resource type"),
     "duplicate-copy": Reason("drop", "an identical copy of a resource that was read already"),
     "duplicate-result": Reason("drop", "the same result once more under another id (interface replay)"),

@@ -27,6 +27,7 @@ from adapter.intake.taken import RejectLine
 from adapter.knowledge import Knowledge, load_knowledge
 from adapter.links import write_links
 from adapter.map import map_subjects
+from adapter.reasons import kind_of
 from adapter.registry import shipped
 from adapter.site import Keyer, read_key
 from adapter.sources.carriers import open_range
@@ -81,8 +82,7 @@ class Context:
 
 def write_context(setting: Setting, name: str, context: Context) -> str:
     """Write a context into the build's private temporary folder and return its path."""
-    path = Path(setting.folder) / name
-    path.write_bytes(pickle.dumps(context, protocol=5))
+    (path := Path(setting.folder) / name).write_bytes(pickle.dumps(context, protocol=5))
     return str(path)
 
 
@@ -194,10 +194,11 @@ def intake_task(task: IntakeTask) -> IntakeReceipt:
         gc.enable()
     if lines.offset is None:
         taken.rejects = [x._replace(offset=None) for x in taken.rejects]
-    for reason, offset in lines.lost:  # there is no resource, so there is no line; (none) stands for its type
+    for reason, offset in lines.lost:  # no resource, so no line; (none) stands for its type
         taken.read["(none)"] += 1
         taken.dropped["(none)", reason] += 1
-        taken.rejects.append(RejectLine(r.number, 0, offset, reason, "", "", None))
+        if kind_of(reason) == "reject":
+            taken.rejects.append(RejectLine(r.number, 0, offset, reason, "", "", None))
     spills = []
     for kind, table in taken.tables.items():
         path = _own_name(task.setting.folder, f"spill-{kind}")

@@ -210,6 +210,9 @@ def resources_of(
             return
         lost.append(("file-cut-short", broken))
     else:
+        if bundle.resourceType is None:
+            lost.append(("no-fhir-file", 0))
+            return
         if bundle.resourceType != "Bundle":
             yield msgspec.json.format(data, indent=-1) + b"\n"
             return
