@@ -36,7 +36,7 @@ class Entry(Struct, gc=False):
 
 class Bundle(Struct, gc=False):
     resourceType: str | None = None
-    entry: list[Entry] | None = None
+    entry: list[Raw] | None = None
 
 
 class Head(Struct, gc=False):
@@ -55,10 +55,10 @@ _METHOD = msgspec.json.Decoder(Method)
 
 
 class Lines:
-    """The resources of a range, as lines. After they are taken: `lost`, (reason, byte offset) of what could not be.
+    """The resources of a range, as lines. After they are taken: `lost`, (reason, byte offset in the unpacked UTF-8 text) of
+    what could not be.
 
     servers: (id, base URL) of the Patients whose Bundle entry says where they come from (fullUrl).
-
     offset: where the first line stands in the (unpacked) file, None where lines are not as they stand there.
     """
 
@@ -87,14 +87,20 @@ def encoding_of(start: bytes) -> str:
         return "utf-16"
     if len(start) > 1 and 0 in start[:2]:  # JSON begins with an ASCII character
         return "utf-16-be" if start[0] == 0 else "utf-16-le"
-    for encoding in ("utf-8", "gb18030"):
-        for cut in range(4):  # the last character may be cut in two
-            try:
-                start[: len(start) - cut].decode(encoding)
-            except UnicodeDecodeError:
-                continue
-            return encoding
-    return "utf-8"
+    lines = [x for x in start.split(b"\n") if not x.isascii()]
+    broken = sum(not _decodes(x, "utf-8") for x in lines)
+    # a broken byte makes one line unreadable, another encoding most of them
+    return "gb18030" if 2 * broken > len(lines) and _decodes(start, "gb18030") else "utf-8"
+
+
+def _decodes(text: bytes, encoding: str) -> bool:
+    for cut in range(4):  # the last character may be cut in two
+        try:
+            text[: len(text) - cut].decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        return True
+    return False
 
 
 def ranges_of(path: str, size: int, step: int) -> list[tuple[int, int]]:
@@ -122,8 +128,8 @@ def open_range(path: str, start: int, stop: int) -> Lines:
 
 
 def _as_utf8(data: bytes, encoding: str) -> bytes:
-    # what is broken in the middle of a file stays broken: U+FFFD in a string is seen, bytes left out are not
-    return data.decode(encoding, "replace").removeprefix("\ufeff").encode()
+    # bytes that are no character become \\x.., which no JSON string may hold: a reject, never another text
+    return data.decode(encoding, "backslashreplace").removeprefix("\ufeff").encode()
 
 
 def _inflated(path: str, lost: list[tuple[str, int]]) -> Iterator[bytes]:
@@ -173,23 +179,16 @@ def _unzipped(path: str, lost: list[tuple[str, int]]) -> Iterator[bytes]:
 
 def _json_lines(path: str) -> Lines:
     lost: list[tuple[str, int]] = []
-    data = _whole(path, lost)
+    damage: list[tuple[str, int]] = []
+    data = b"".join(_inflated(path, damage)) if is_gzip(path) else Path(path).read_bytes()
     encoding = encoding_of(data[:SNIFFED])
     data = data.removeprefix(BYTE_ORDER_MARK) if encoding == "utf-8" else _as_utf8(data, encoding)
     servers: list[tuple[str, str]] = []
     found = Lines(None, list(resources_of(data, lost, servers)), lost)
     found.servers = servers
+    # where the JSON ends too early it has said so itself, and where; damage that still parses has not
+    lost += damage if not any(reason == "file-cut-short" for reason, _ in lost) else []
     return found
-
-
-def _whole(path: str, lost: list[tuple[str, int]]) -> bytes:
-    if not is_gzip(path):
-        return Path(path).read_bytes()
-    cut: list[tuple[str, int]] = []
-    data = b"".join(_inflated(path, cut))
-    # where the JSON ends too early it says so itself, and where; only a file without a byte of it does not
-    lost += cut if not data else []
-    return data
 
 
 def resources_of(
@@ -216,7 +215,7 @@ def resources_of(
         if bundle.resourceType != "Bundle":
             yield msgspec.json.format(data, indent=-1) + b"\n"
             return
-        entries = bundle.entry or []
+        entries = [_entry(raw) for raw in bundle.entry or ()]
     yield from _resolved(entries, lost, [] if servers is None else servers)
 
 
@@ -227,7 +226,6 @@ def _resolved(entries: list[Entry], lost: list[tuple[str, int]], servers: list[t
         for e, h in zip(entries, heads, strict=True)
         if h is not None and h.id and e.fullUrl and e.fullUrl.startswith("urn:")
     }
-
     for e, h in zip(entries, heads, strict=True):
         if h is not None and h.resourceType == "Patient" and h.id and e.fullUrl and e.fullUrl.startswith("http"):
             base, own, _ = e.fullUrl.partition(f"/Patient/{h.id}")
@@ -239,13 +237,28 @@ def _resolved(entries: list[Entry], lost: list[tuple[str, int]], servers: list[t
     for e, h in zip(entries, heads, strict=True):
         raw = bytes(e.resource)
         if not raw:
-            if e.request and _METHOD.decode(e.request).method == "DELETE":
+            if _deletes(e.request):
                 lost.append(("deletion-not-applied", 0))
         elif h is not None and h.resourceType == "Bundle":
             yield from resources_of(raw, lost, servers)
         else:
             line = msgspec.json.format(raw, indent=-1)
             yield (_URN.sub(local, line) if names else line) + b"\n"
+
+
+def _entry(raw: Raw) -> Entry:
+    """Return a Bundle entry; one that is none becomes a resource without type, which intake rejects by its number."""
+    try:
+        return _ENTRY.decode(raw)
+    except UNREADABLE:
+        return Entry(resource=raw)
+
+
+def _deletes(request: Raw) -> bool:
+    try:
+        return bool(request) and _METHOD.decode(request).method == "DELETE"
+    except UNREADABLE:
+        return False
 
 
 def _head(raw: Raw) -> Head | None:
@@ -286,13 +299,13 @@ def _before_break(data: bytes) -> tuple[list[Entry], int | None]:
                         at = start
                         break
                     _, end = value(start)
-                    entries.append(_ENTRY.decode(text[start:end].encode("utf-8", "surrogateescape")))
+                    entries.append(_entry(Raw(text[start:end].encode("utf-8", "surrogateescape"))))
                     at = end
                 at = behind(at + 1)
             else:
                 found, at = value(at)
                 is_bundle |= key == "resourceType" and found == "Bundle"
-    except (ValueError, IndexError, RecursionError, msgspec.MsgspecError):
+    except (ValueError, IndexError, RecursionError):
         pass
     offset = len(text[:at].encode("utf-8", "surrogateescape"))
     return entries, offset if inside or is_bundle else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +145,9 @@ def test_of_a_truncated_bundle_everything_before_the_break_is_used(tenth: int, p
 
 @pytest.mark.parametrize("keep", [3, 20, 200, 400])
 def test_gzip_cut_short(keep: int, tmp_path: Path) -> None:
-    packed = gzip.compress(b"".join(compact(r | {"x": str(hash((i, "x")))}) + b"\n" for i, r in enumerate(RESOURCES)))
+    packed = gzip.compress(
+        b"".join(compact(r | {"x": sha256(str(i).encode()).hexdigest()}) + b"\n" for i, r in enumerate(RESOURCES))
+    )
     lines, lost = taken(written(tmp_path / "a.ndjson.gz", packed[:keep]))
     assert [reason for reason, _ in lost] == ["file-cut-short"]
     assert len(lines) < len(RESOURCES)
@@ -181,3 +184,35 @@ def test_nesting_without_end_is_no_crash(tmp_path: Path) -> None:
 def test_encodings_are_told_apart(text: str, encoding: str) -> None:
     assert encoding_of(text.encode(encoding)) == encoding
     assert encoding_of(("[" + text * 100).encode(encoding)[:-1]) == encoding
+
+
+def test_a_broken_byte_does_not_make_a_file_another_encoding(tmp_path: Path) -> None:
+    lines = NDJSON.split(b"\n")
+    lines[3] = lines[3].replace("患".encode(), b"\xb2\xe9")
+    found, lost = taken(written(tmp_path / "a.ndjson", b"\n".join(lines)))
+    assert (found, lost) == (lines[:-1], [])
+
+
+def test_what_is_no_character_is_never_another_text(tmp_path: Path) -> None:
+    whole = NDJSON.decode().encode("gb18030").split(b"\n")
+    whole[5] = whole[5].replace("患".encode("gb18030"), b"\xff\xff")
+    found, _ = taken(written(tmp_path / "a.ndjson", b"\n".join(whole)))
+    assert found == whole[:-1]  # as it came: intake rejects what is no UTF-8, line by line
+
+
+@pytest.mark.parametrize("odd", [None, 5, [], {"fullUrl": 7, "resource": {"resourceType": "Patient", "id": "x"}}])
+@pytest.mark.parametrize("broken", [False, True])
+def test_an_entry_that_is_none_costs_only_itself(odd: Any, broken: bool, tmp_path: Path) -> None:
+    entries = [{"resource": RESOURCES[0]}, odd, {"resource": RESOURCES[1]}, {"request": 5}, {"resource": RESOURCES[2]}]
+    text = json.dumps({"resourceType": "Bundle", "entry": entries})
+    lines, lost = taken(written(tmp_path / "b.json", text[: -2 if broken else None].encode()))
+    assert [json.loads(x) for x in lines] == [RESOURCES[0], odd, RESOURCES[1], RESOURCES[2]]
+    assert [reason for reason, _ in lost] == (["file-cut-short"] if broken else [])
+
+
+def test_damage_that_still_parses_is_told(tmp_path: Path) -> None:
+    packed = gzip.compress(compact(RESOURCES[0]))
+    wrong_sum = packed[:-8] + bytes(4) + packed[-4:]
+    lines, lost = taken(written(tmp_path / "p.json.gz", wrong_sum))
+    assert [reason for reason, _ in lost] == ["file-cut-short"]
+    assert lines in ([compact(RESOURCES[0])], [b""])
