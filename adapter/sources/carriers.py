@@ -109,8 +109,12 @@ def ranges_of(path: str, size: int, step: int) -> list[tuple[int, int]]:
         return []
     if is_gzip(path) or is_json(path):
         return [(0, size)]
+    return byte_ranges(size, step) if _encoding(path) == "utf-8" else [(0, size)]
+
+
+def _encoding(path: str) -> str:
     with open(path, "rb") as f:
-        return byte_ranges(size, step) if encoding_of(f.read(SNIFFED)) == "utf-8" else [(0, size)]
+        return encoding_of(f.read(SNIFFED))
 
 
 def open_range(path: str, start: int, stop: int) -> Lines:
@@ -121,7 +125,7 @@ def open_range(path: str, start: int, stop: int) -> Lines:
         lost: list[tuple[str, int]] = []
         return Lines(0, _unzipped(path, lost), lost)
     offset, data = read_range(path, start, stop)
-    encoding = encoding_of(data[:SNIFFED]) if not start else "utf-8"
+    encoding = _encoding(path) if not start else "utf-8"
     if encoding != "utf-8":
         return Lines(None, io.BytesIO(_as_utf8(data, encoding)))
     return Lines(offset, io.BytesIO(data))
