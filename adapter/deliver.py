@@ -27,11 +27,12 @@ from adapter.ingest import Ingested, Progress
 from adapter.knowledge import Knowledge
 from adapter.output import MANIFEST, OutputFolder
 from adapter.reasons import REASONS
-from adapter.registry import shipped
+from adapter.registry import in_document_order, shipped
 from adapter.sources.files import Found, sha256_of
 from adapter.spec import Dataset
+from adapter.subject_tasks import MapReceipt
 from adapter.summary import DatasetSummary, summarise
-from adapter.tasks import Context, MapReceipt, Setting, write_context
+from adapter.tasks import Context, Setting, write_context
 from adapter.terminology import Codelist, Term, Terminology
 from adapter.trial import Trial
 from adapter.write_task import AssembleTask, assemble_task
@@ -306,12 +307,6 @@ def run_facts(context: Context, receipts: Sequence[MapReceipt]) -> dict[str, str
         "run.data_cut": day_text(context.cut),
         "run.ongoing": "Y" if ongoing else "N",
     }
-
-
-def in_document_order(datasets: Sequence[Dataset]) -> list[Dataset]:
-    """Return the datasets as define.xml lists them: trial design, special purpose, then by class and name."""
-    classes = ["TRIAL DESIGN", "SPECIAL PURPOSE", "INTERVENTIONS", "EVENTS", "FINDINGS", "RELATIONSHIP"]
-    return sorted(datasets, key=lambda d: (classes.index(d.cls) if d.cls in classes else len(classes), d.name))
 
 
 def with_trial_codelists(terminology: Terminology, trial: Trial) -> Terminology:

@@ -15,12 +15,13 @@ import msgspec
 from adapter.enrolment import Enrolled
 from adapter.enrolment import Subject as Subject
 from adapter.errors import EnrolmentError
+from adapter.intake.bearers import pair
 from adapter.intake.dates import SiteClock, utc_micros
 from adapter.intake.events import medication_look_up, product_look_up
 from adapter.intake.identities import Candidate, ConsentDay, Version
 from adapter.intake.identities import Identities as Identities
 from adapter.intake.identities import KnownPatient as KnownPatient
-from adapter.intake.reading import UNREADABLE, bare_codes, identity
+from adapter.intake.reading import UNREADABLE, bare_codes
 from adapter.intake.research import disagreements as disagreements
 from adapter.intake.research import from_research_subjects as from_research_subjects
 from adapter.intake.structs import (
@@ -36,6 +37,8 @@ from adapter.intake.structs import (
     ResearchSubject,
     Resource,
 )
+from adapter.intake.tables import SUBSETTED
+from adapter.references import identifier_text, identity
 from adapter.site import Keyer
 
 
@@ -77,8 +80,16 @@ def resource_type(line: bytes) -> str | None:
     return name if name and len(name) <= 60 and name.isascii() and name.isalpha() else None
 
 
-def identify(lines: Iterable[bytes], keyer: Keyer, clock: SiteClock, wanted: frozenset[bytes]) -> Identities:
+def identify(
+    lines: Iterable[bytes],
+    keyer: Keyer,
+    clock: SiteClock,
+    wanted: frozenset[bytes],
+    own: frozenset[str] = frozenset(),
+) -> Identities:
     """Return the identities in some lines. `wanted` are the keyed patients and identifiers of the enrolment log.
+
+    own: the hospital's base URLs, if declared.
 
     Broken lines are passed over here: intake reports them.
     """
@@ -91,7 +102,7 @@ def identify(lines: Iterable[bytes], keyer: Keyer, clock: SiteClock, wanted: fro
         try:
             kind = resource_type(line)
             if kind in DECODERS:
-                _take(DECODERS[kind].decode(line), line, keyer, clock, wanted, found)
+                _take(DECODERS[kind].decode(line), line, keyer, clock, wanted, own, found)
             elif kind and line.startswith(PREFIX):
                 passed = PREFIX + kind.encode() + b'"'
         except UNREADABLE:
@@ -99,15 +110,25 @@ def identify(lines: Iterable[bytes], keyer: Keyer, clock: SiteClock, wanted: fro
     return found
 
 
-def _take(r: object, line: bytes, keyer: Keyer, clock: SiteClock, wanted: frozenset[bytes], found: Identities) -> None:
+def _take(
+    r: object,
+    line: bytes,
+    keyer: Keyer,
+    clock: SiteClock,
+    wanted: frozenset[bytes],
+    own: frozenset[str],
+    found: Identities,
+) -> None:
     if isinstance(r, Patient) and r.id:
         key = keyer.keyed(f"Patient/{r.id}")
-        identifiers = tuple(keyer.keyed(f"{i.system or ''}|{i.value}") for i in r.identifier or () if i.value)
+        texts = (identifier_text(i.system, i.value) for i in r.identifier or ())
+        identifiers = tuple(keyer.keyed(t) for t in texts if t)
+        found.borne += b"".join(pair(i, key) for i in identifiers)
         links = tuple(
             (x.type, keyer.keyed(name))
             for x in r.link or ()
             if x.type in ("replaced-by", "replaces") and x.other and x.other.reference
-            if (name := identity(x.other.reference, "Patient"))
+            if (name := identity(x.other.reference, "Patient", own))
         )
         if links or key in wanted or not wanted.isdisjoint(identifiers):
             found.patients.append(KnownPatient(key, identifiers, links))
@@ -116,14 +137,14 @@ def _take(r: object, line: bytes, keyer: Keyer, clock: SiteClock, wanted: frozen
     elif isinstance(r, BiologicallyDerivedProduct) and r.id:
         found.look_ups[keyer.keyed(f"BiologicallyDerivedProduct/{r.id}")] = product_look_up(r)
     elif isinstance(r, ResearchStudy) and r.id:
-        names = frozenset(f"{i.system or ''}|{i.value}" for i in r.identifier or () if i.value)
+        names = frozenset(t for i in r.identifier or () if (t := identifier_text(i.system, i.value)))
         found.studies[keyer.keyed(f"ResearchStudy/{r.id}")] = names
-    elif isinstance(r, ResearchSubject) and (patient := _patient(r.individual, keyer)):
+    elif isinstance(r, ResearchSubject) and (patient := _patient(r.individual, keyer, own)):
         subjid = next((i.value for i in r.identifier or () if i.value), "")
         start = _day(clock, r.period.start) if r.period else ""
-        arm, study = r.actualArm or r.assignedArm or "", _study(r.study, keyer)
+        arm, study = r.actualArm or r.assignedArm or "", _study(r.study, keyer, own)
         found.candidates.append(Candidate(_version(r, line, keyer), patient, subjid, arm, start, r.status or "", study))
-    elif isinstance(r, ScopedConsent) and _to_research(r) and (patient := _patient(r.patient, keyer)):
+    elif isinstance(r, ScopedConsent) and _to_research(r) and (patient := _patient(r.patient, keyer, own)):
         given = r.status in GIVEN_CONSENT
         found.consents.append(ConsentDay(_version(r, line, keyer), patient, _day(clock, r.dateTime), given))
 
@@ -138,21 +159,26 @@ def _version(r: Resource, line: bytes, keyer: Keyer) -> Version:
     updated = utc_micros(r.meta.lastUpdated) if r.meta and r.meta.lastUpdated else None
     number = r.meta.versionId if r.meta and r.meta.versionId else ""
     rid = keyer.keyed(f"{r.resourceType}/{r.id}") if r.id else sha
+    if r.meta and any(t.code == SUBSETTED for t in r.meta.tag or ()):
+        return Version(rid, -2, -2, sha)
     known = -1 if updated is None else updated
     return Version(rid, known, int(number) if number.isdecimal() and len(number) < 19 else -1, sha)
 
 
-def _patient(subject: msgspec.Raw, keyer: Keyer) -> bytes | None:
-    reference = _REFERENCE.decode(subject).reference if subject != NONE else None
-    name = identity(reference, "Patient") if reference else None
+def _patient(subject: msgspec.Raw, keyer: Keyer, own: frozenset[str]) -> bytes | None:
+    """Return the keyed patient, or the keyed identifier where the reference has nothing else, None for neither."""
+    reference = _REFERENCE.decode(subject) if subject != NONE else Reference()
+    name = identity(reference.reference, "Patient", own) if reference.reference else None
+    if name is None and reference.identifier is not None:
+        name = identifier_text(reference.identifier.system, reference.identifier.value)
     return keyer.keyed(name) if name else None
 
 
-def _study(reference: Reference | None, keyer: Keyer) -> bytes | str:
-    if reference is not None and reference.reference and (name := identity(reference.reference, "ResearchStudy")):
+def _study(reference: Reference | None, keyer: Keyer, own: frozenset[str]) -> bytes | str:
+    if reference is not None and reference.reference and (name := identity(reference.reference, "ResearchStudy", own)):
         return keyer.keyed(name)
     i = reference.identifier if reference is not None else None
-    return f"{i.system or ''}|{i.value or ''}" if i is not None else ""
+    return (identifier_text(i.system, i.value) or "") if i is not None else ""
 
 
 def _day(clock: SiteClock, text: str | None) -> str:
@@ -161,16 +187,18 @@ def _day(clock: SiteClock, text: str | None) -> str:
     return moment.dtc[:10] if moment is not None and moment.day is not None else ""
 
 
-def log_key(patient: str, keyer: Keyer) -> bytes:
+def log_key(patient: str, keyer: Keyer, own: frozenset[str] = frozenset()) -> bytes:
     """Return the keyed form of the log's `patient`: `system|value`, a reference, a bare id, or `keyed:` and hex."""
     if patient.startswith("keyed:"):
         return bytes.fromhex(patient[6:])
     if "|" in patient:
         return keyer.keyed(patient)
-    return keyer.keyed(identity(patient, "Patient") or f"Patient/{patient}")
+    return keyer.keyed(identity(patient, "Patient", own) or f"Patient/{patient}")
 
 
-def resolve_subjects(log: Sequence[Enrolled], known: Identities, keyer: Keyer, study: str) -> list[Subject]:
+def resolve_subjects(
+    log: Sequence[Enrolled], known: Identities, keyer: Keyer, study: str, own: frozenset[str] = frozenset()
+) -> list[Subject]:
     """Return the subjects in USUBJID order, each with every patient record that is this person.
 
     Patient.link replaced-by/replaces makes records one person, whichever file or build the link comes from.
@@ -193,7 +221,7 @@ def resolve_subjects(log: Sequence[Enrolled], known: Identities, keyer: Keyer, s
         members.setdefault(group.find(key), []).append(key)
     subjects: dict[bytes, Subject] = {}
     for row in log:
-        key = log_key(row.patient, keyer)
+        key = log_key(row.patient, keyer, own)
         if "|" in row.patient:
             roots = {group.find(k) for k in by_identifier.get(key, ())}
             if len(roots) > 1:
@@ -205,9 +233,9 @@ def resolve_subjects(log: Sequence[Enrolled], known: Identities, keyer: Keyer, s
             raise EnrolmentError(
                 f"{row.source} and {first.source} are the same person by Patient.link or identifier; expected one line"
             )
-        own = sorted(members.get(root, [key]))
-        heads = [k for k in own if k in survivors and k not in replaced] or own
-        subjects[root] = Subject(row.usubjid(study), row, tuple(own), heads[0])
+        records = sorted(members.get(root, [key]))
+        heads = [k for k in records if k in survivors and k not in replaced] or records
+        subjects[root] = Subject(row.usubjid(study), row, tuple(records), heads[0])
     return sorted(subjects.values(), key=lambda s: s.usubjid)
 
 

@@ -18,18 +18,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adapter.enrolment import Enrolled
-from adapter.errors import EnrolmentError, InputError
+from adapter.errors import InputError
 from adapter.executors import TaskRunner
 from adapter.files import locked
 from adapter.identify import (
     Identities,
     Subject,
-    disagreements,
-    from_research_subjects,
     log_key,
-    resolve_subjects,
 )
 from adapter.intake.intake import bucket_of
+from adapter.intake.tables import DELETION
 from adapter.links import place_links, sweep_links
 from adapter.site import Keyer
 from adapter.sources.carriers import ranges_of
@@ -39,6 +37,7 @@ from adapter.store.people import recall, remember
 from adapter.store.segments import Segment, Spill, read_buckets
 from adapter.store.stale import Now, to_read
 from adapter.store.store import DEFAULT_BUCKETS, MOST_BUCKETS, InputEntry, State, Store
+from adapter.subjects import borne, require_one_server, who_is_who
 from adapter.tasks import (
     Context,
     HashTask,
@@ -77,26 +76,6 @@ def buckets_for(size: int) -> int:
     return max(DEFAULT_BUCKETS, min(MOST_BUCKETS, -(-size // BUCKET_BYTES)))
 
 
-def who_is_who(
-    log: list[Enrolled] | None, known: Identities, keyer: Keyer, trial: Trial, log_name: str
-) -> list[Subject]:
-    """Return the subjects of log and ResearchSubject. Raises EnrolmentError for neither, and where they disagree."""
-    study, arms, names = trial.study.id, trial.arm_spellings(), trial.study.identifiers
-    if log is None:
-        log = from_research_subjects(known, study, trial.defaults.site, arms, names)
-        if not log:
-            raise EnrolmentError(
-                "nobody is a subject: no enrolment log was given (--enrolment FILE) and no ResearchSubject came in"
-            )
-        return resolve_subjects(log, known, keyer, study)
-    subjects = resolve_subjects(log, known, keyer, study)
-    against = disagreements(subjects, known, arms, names)
-    if against:
-        more = f" (and {len(against) - 1} more)" if len(against) > 1 else ""
-        raise EnrolmentError(f"{log_name} and the FHIR data disagree: {against[0]}{more}")
-    return subjects
-
-
 class Ingest:
     """One intake run. `run` reads what is new or no longer right (see the module), and commits it."""
 
@@ -119,8 +98,10 @@ class Ingest:
             stamps = [_stamp(f) for f in files]
             hashes = dict(zip([f.label for f in files], self._hashes(files), strict=True))
             known, lines = self._identify(files, log, state, range_bytes)
-            _require_one_server(known)
-            now = Now.of(who_is_who(log, known, self.keyer, self.trial, log_name), known)
+            own = self.setting.own
+            if not own:
+                require_one_server(known.servers)
+            now = Now.of(who_is_who(log, known, self.keyer, self.trial, log_name, own), known, own)
             todo = to_read(files, hashes, state, now)
             if todo:
                 tasks, entries = self._plan(todo, hashes, lines, state, now, range_bytes)
@@ -128,6 +109,10 @@ class Ingest:
                 for f, stamp in zip(files, stamps, strict=True):
                     if _stamp(f) != stamp:
                         raise InputError(f"{f.path} changed while it was read; expected a file that nobody writes to")
+                if not own:
+                    for r in receipts:
+                        known.refer(r.servers)
+                    require_one_server(known.servers)
                 self._commit(state, entries, receipts, now)
             else:
                 _require_resources(state.inputs)
@@ -141,7 +126,7 @@ class Ingest:
         self, files: Sequence[InputFile], log: list[Enrolled] | None, state: State, range_bytes: int
     ) -> tuple[Identities, dict[str, list[int]]]:
         """Return the identities of all files and of the store, and the lines of each range of each file."""
-        wanted = frozenset(log_key(row.patient, self.keyer) for row in log or ())
+        wanted = frozenset(log_key(row.patient, self.keyer, self.setting.own) for row in log or ())
         context = write_context(self.setting, "identify", Context([], {}, wanted=wanted))
         ranges = [
             Range(f.label, f.path, a, b, f.number) for f in files for a, b in ranges_of(f.path, f.size, range_bytes)
@@ -152,7 +137,17 @@ class Ingest:
         for r, one in zip(ranges, self._run("identify", identify_task, tasks), strict=True):
             lines[r.label].append(one.lines)
             known.add(one)
+        for rid, updated in self._deletions(state):
+            known.delete(rid, updated)
+        known.forget_deleted()
         return known, lines
+
+    def _deletions(self, state: State) -> Iterator[tuple[bytes, int | None]]:
+        """Yield what the hospital has deleted by what is in the store."""
+        segments = [s for s in state.segments if s.resource_type == DELETION]
+        table = read_buckets(self.store.segments, segments, set(range(self.setting.buckets)), ["rid", "updated"])
+        if table is not None:
+            yield from zip(table.column("rid").to_pylist(), table.column("updated").to_pylist(), strict=True)
 
     def _run(self, stage: str, function: Callable[[T], R], tasks: Sequence[T]) -> list[R]:
         done = 0
@@ -177,7 +172,11 @@ class Ingest:
         """Return the tasks that read some files, and an entry, still without counts, for each file by its number."""
         first_number = max((i.number for i in state.inputs), default=-1) + 1
         context = write_context(
-            self.setting, "intake", Context(now.subjects, now.known.look_ups, self.trial.extensions.lot)
+            self.setting,
+            "intake",
+            Context(
+                now.subjects, now.known.look_ups, self.trial.extensions.lot, bearers=borne(now.known, now.subjects)
+            ),
         )
         tasks, entries = [], {}
         for number, f in enumerate(todo, first_number):
@@ -186,7 +185,17 @@ class Ingest:
                 tasks.append(IntakeTask(f.label, Range(f.label, f.path, a, b, number, first), self.setting, context))
                 first += n
             entries[number] = InputEntry(
-                number, f.label, hashes[f.label], f.size, first - 1, {}, {}, [], now.identities, now.look_ups
+                number,
+                f.label,
+                hashes[f.label],
+                f.size,
+                first - 1,
+                {},
+                {},
+                [],
+                now.identities,
+                now.look_ups,
+                now.servers,
             )
         return tasks, entries
 
@@ -266,16 +275,6 @@ def _require_resources(entries: Sequence[InputEntry]) -> None:
     if not any(e.read or e.rejects for e in entries):
         names = ", ".join(e.label for e in entries[:3]) + (", …" if len(entries) > 3 else "")
         raise InputError(f"no resource in the input ({names or 'an empty store'}); expected FHIR resources, one a line")
-
-
-def _require_one_server(known: Identities) -> None:
-    """Raise InputError where Bundles of several servers hold a Patient of the same id: these are different people."""
-    several = [bases for bases in known.servers.values() if len(bases) > 1]
-    if several:
-        raise InputError(
-            f"{len(several)} patient ids stand in Bundles of more than one server ({', '.join(sorted(several[0]))}); ids of "
-            "different servers are different patients; expected the data of one server"
-        )
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Sequence
 from functools import lru_cache
 
 from adapter.errors import DeclarationError, unknown
@@ -85,3 +86,9 @@ def record_order(datasets: tuple[Dataset, ...]) -> tuple[Dataset, ...]:
     for d in datasets:
         visit(d, ())
     return tuple(done.values())
+
+
+def in_document_order(datasets: Sequence[Dataset]) -> list[Dataset]:
+    """Return the datasets as define.xml lists them: trial design, special purpose, then by class and name."""
+    classes = ["TRIAL DESIGN", "SPECIAL PURPOSE", "INTERVENTIONS", "EVENTS", "FINDINGS", "RELATIONSHIP"]
+    return sorted(datasets, key=lambda d: (classes.index(d.cls) if d.cls in classes else len(classes), d.name))

@@ -28,11 +28,12 @@ from adapter.intake.intake import bucket_of
 from adapter.map import NEVER
 from adapter.output import OutputFolder
 from adapter.result import Result
-from adapter.site import KEY_FILE, open_site
+from adapter.site import KEY_FILE, open_site, own_servers
 from adapter.sources.files import RANGE_BYTES, Found, find_files
 from adapter.store.segments import Segment
 from adapter.store.store import Store, StoreFacts
-from adapter.tasks import Context, MapReceipt, Setting, SubjectsTask, knowledge_of, map_task, survey_task, write_context
+from adapter.subject_tasks import MapReceipt, SubjectsTask, map_task, survey_task
+from adapter.tasks import Context, Setting, knowledge_of, write_context
 from adapter.trial import Trial, resolve_trial
 
 
@@ -129,6 +130,7 @@ class _Build:
                 str(trial.folder),
                 str(site),
                 store.facts.buckets,
+                own_servers(site),
             )
             knowledge = knowledge_of(setting)
             with TaskRunner(self.executor, 2 * r.workers) as runner:

@@ -3,6 +3,7 @@
     SITE/key           32 random bytes in hex, mode 0600, made at the first run
     SITE/link/         keyed id -> real id and USUBJID, one file per input range (adapter.links); mode 0600
     SITE/*.csv         the site's own code maps
+    SITE/site.toml     optional: server.base = ["https://…/fhir"], the base URLs of the hospital's own FHIR server
 
 A keyed id is the first 16 bytes of HMAC-SHA-256(key, "Type/id"). Without the key nobody can test whether a given
 hospital id is in a dataset.
@@ -13,12 +14,15 @@ from __future__ import annotations
 import os
 import secrets
 import stat
+import tomllib
 from hashlib import sha256
 from pathlib import Path
 
 from adapter.errors import SiteError
+from adapter.references import HTTP, base_url
 
 KEY_FILE = "key"
+SITE_FILE = "site.toml"
 
 KEYED_BYTES = 16
 
@@ -78,6 +82,32 @@ def read_key(path: Path) -> Keyer:
     if len(key) < 32:
         raise SiteError(f"{path} holds no key: expected at least 64 hexadecimal digits")
     return Keyer(key)
+
+
+def own_servers(folder: Path) -> frozenset[str]:
+    """Return the base URLs that SITE/site.toml declares as the hospital's own; none where it does not say.
+
+    Raises SiteError where the file is no TOML, or says anything else than `server.base`, a list of http(s) URLs.
+    """
+    path = folder / SITE_FILE
+    try:
+        found = tomllib.loads(path.read_text("utf-8-sig"))
+    except FileNotFoundError:
+        return frozenset()
+    except OSError as e:
+        raise SiteError(f"cannot read {path}: {e.strerror}") from e
+    except ValueError as e:  # not UTF-8, or no TOML
+        raise SiteError(f"{path} is no TOML: {e}") from e
+    server = found.get("server", {})
+    bases = server.get("base", []) if isinstance(server, dict) else None
+    unknown = sorted((found.keys() - {"server"}) | ((server.keys() - {"base"}) if isinstance(server, dict) else set()))
+    if unknown:
+        raise SiteError(f"{path}: unknown {', '.join(unknown)}; expected server.base only")
+    if not isinstance(bases, list) or not all(isinstance(b, str) and b.startswith(HTTP) for b in bases):
+        raise SiteError(
+            f'{path}: server.base is {bases!r}; expected a list of URLs such as ["https://ehr.example/fhir"]'
+        )
+    return frozenset(map(base_url, bases))
 
 
 def refuse_if_shared(path: Path) -> None:

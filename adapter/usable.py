@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adapter.identify import Subject
-from adapter.intake.tables import TABLES, schema_of
+from adapter.intake.tables import DELETION, TABLES, schema_of
 from adapter.records import Facts
+from adapter.store.elsewhere import OWNERS, about_others, without_deleted
 from adapter.store.latest import latest_versions
 
 KEYED = ("pat", "rid", "sha", "specimen", "replaced_by")
@@ -89,12 +90,15 @@ def usable_facts(
     for kind in TABLES:
         stored = tables.get(kind)
         table = _own_rows(stored if stored is not None else schema_of(kind).empty_table(), number)
+        table, found.dropped[kind, "deleted-by-hospital"] = without_deleted(table, tables.get(DELETION))
         latest = latest_versions(table)
         found.dropped[kind, "duplicate-copy"] += latest.duplicate_copies
         found.dropped[kind, "superseded-version"] += latest.superseded
         rids = table.column("rid")
         found.ties += [(kind, rids[int(i)].as_py()) for i in latest.ties]
         table = table if len(latest.rows) == table.num_rows else table.take(pa.array(latest.rows))
+        if kind == "Observation":
+            table = about_others(table, tables.get(OWNERS), number)
         if kind in PROOFS:
             _see(kind, table, number, names, cuts, future_days, found)
         table = _by_status(kind, table, preliminary, found)
@@ -284,7 +288,7 @@ def last_believable_day(
     for kind, stored in tables.items():
         if kind not in CLINICAL:
             continue
-        table = _own_rows(stored, number)
+        table, _ = without_deleted(_own_rows(stored, number), tables.get(DELETION))
         table = table.take(pa.array(latest_versions(table).rows))
         table = _by_status(kind, table, preliminary, Usable())
         kept = ~_in_future(table, future_days)

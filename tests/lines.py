@@ -117,7 +117,10 @@ def day(text: str) -> int:
 
 def balanced(taken: Taken) -> None:
     """Check read = kept + dropped for every resource type; look-ups are neither."""
-    kept: dict[str, set[int]] = {k: set(t.column("line").to_pylist()) for k, t in taken.tables.items()}
+    # of a Specimen of somebody else only the keyed id is kept, in place of the patient too
+    kept: dict[str, set[int]] = {
+        k: {r["line"] for r in t.to_pylist() if k != "Specimen" or r["pat"] != r["rid"]} for k, t in taken.tables.items()
+    }
     for kind in taken.read:
         dropped = sum(n for (k, _), n in taken.dropped.items() if k == kind)
         if kind not in ("Medication", "BiologicallyDerivedProduct"):

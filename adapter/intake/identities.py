@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -54,6 +55,8 @@ class Identities:
     """What one byte range, or all of them merged, tells about who is who. `studies`: keyed id -> its identifiers.
 
     servers: keyed patient id -> base URLs of the Bundle entries in which a Patient with this id stands.
+    borne: `bearers.pair` of every identifier of every Patient. deleted: keyed id of a resource that the hospital deleted
+    -> when (microseconds, UTC), None where it is not told and the deletion is final.
     """
 
     lines: int = 0
@@ -63,6 +66,8 @@ class Identities:
     studies: dict[bytes, frozenset[str]] = field(default_factory=dict)
     look_ups: dict[bytes, LookUp] = field(default_factory=dict)
     servers: dict[bytes, frozenset[str]] = field(default_factory=dict)
+    borne: bytes = b""
+    deleted: dict[bytes, int | None] = field(default_factory=dict)
 
     def add(self, other: Identities) -> None:
         self.lines += other.lines
@@ -71,12 +76,36 @@ class Identities:
         self.consents += other.consents
         for key, names in other.studies.items():
             self.studies[key] = self.studies.get(key, frozenset()) | names
-        for key, bases in other.servers.items():
-            self.servers[key] = self.servers.get(key, frozenset()) | bases
+        self.refer(other.servers)
+        self.borne += other.borne
+        for rid, instant in other.deleted.items():
+            self.delete(rid, instant)
         for key, value in other.look_ups.items():
             # the same look-up twice: the fuller one, then the larger text, so that file order does not matter
             if key not in self.look_ups or _rank(value) > _rank(self.look_ups[key]):
                 self.look_ups[key] = value
+
+    def refer(self, servers: Mapping[bytes, frozenset[str]]) -> None:
+        for key, bases in servers.items():
+            self.servers[key] = self.servers.get(key, frozenset()) | bases
+
+    def delete(self, rid: bytes, instant: int | None) -> None:
+        before = self.deleted.get(rid, instant)
+        self.deleted[rid] = None if instant is None or before is None else max(before, instant)
+
+    def forget_deleted(self) -> None:
+        """Leave out what the hospital has deleted: a copy that is newer than the deletion stays."""
+
+        def there(v: Version) -> bool:
+            if v.rid not in self.deleted:
+                return True
+            instant = self.deleted[v.rid]
+            return instant is not None and v.updated > instant
+
+        self.candidates = [c for c in self.candidates if there(c.version)]
+        self.consents = [c for c in self.consents if there(c.version)]
+        for rid in self.deleted.keys() & self.look_ups.keys():
+            del self.look_ups[rid]
 
 
 def _rank(x: LookUp) -> tuple[int, tuple[str, ...]]:

@@ -14,15 +14,19 @@ import numpy as np
 import pyarrow as pa
 
 from adapter.identify import DECODERS, LOOK_UPS, PREFIX, resource_type
+from adapter.intake.bearers import UNRESOLVED
 from adapter.intake.ladder import report_broken
 from adapter.intake.readers import READERS, Reader
-from adapter.intake.reading import UNREADABLE, Reading, Reject, identity
+from adapter.intake.reading import UNREADABLE, Reading, Reject
 from adapter.intake.rows import Rows
 from adapter.intake.structs import Reference
+from adapter.intake.tables import SUBSETTED, schema_of
 from adapter.intake.taken import RejectLine, Taken
+from adapter.site import KEYED_BYTES
 
 _REFERENCE = msgspec.json.Decoder(Reference)
 MOST_OWNERS = 200_000
+SPECIMEN = "Specimen"
 
 
 def intake(lines: Iterable[bytes], read: Reading, buckets: int, file: int, first_line: int, offset: int) -> Taken:
@@ -34,6 +38,7 @@ def intake(lines: Iterable[bytes], read: Reading, buckets: int, file: int, first
     rows: dict[str, Rows] = {}
     counts, links = taken.read, taken.links
     link_rid, link_name, link_patient = links.rids.append, links.names.append, links.patients.append
+    elsewhere: list[tuple[bytes, int]] = []
     owners = read.owners  # patient of a subject element as it is written; None: no subject
     if len(owners) > MOST_OWNERS:  # bounded: a worker lives for many ranges
         owners.clear()
@@ -60,7 +65,7 @@ def intake(lines: Iterable[bytes], read: Reading, buckets: int, file: int, first
             try:
                 patient = owners[who]
             except KeyError:
-                patient = owners[who] = _owner(who, read)
+                patient = owners[who] = read.owner(_REFERENCE.decode(who) if who else None)
         except UNREADABLE as e:
             if line.strip():
                 report_broken(kind, line, e, taken, read, RejectLine(file, number, here, "json-broken", "", kind, None))
@@ -68,10 +73,13 @@ def intake(lines: Iterable[bytes], read: Reading, buckets: int, file: int, first
         counts[kind] += 1
         if patient is None:
             taken.dropped[kind, "not-a-subject"] += 1
+            if kind == SPECIMEN and resource.id:
+                elsewhere.append((keyed(f"{kind}/{resource.id}"), number))
             continue
-        if not patient:
-            taken.dropped[kind, "no-subject"] += 1
-            taken.rejects.append(RejectLine(file, number, here, "no-subject", "", kind, None))
+        if len(patient) < KEYED_BYTES:
+            reason = "subject-unresolved" if patient == UNRESOLVED else "no-subject"
+            taken.dropped[kind, reason] += 1
+            taken.rejects.append(RejectLine(file, number, here, reason, "", kind, None))
             continue
         own = f"{kind}/{resource.id}"
         rid = keyed(own)
@@ -84,6 +92,9 @@ def intake(lines: Iterable[bytes], read: Reading, buckets: int, file: int, first
             if meta is not None:
                 version = meta.versionId
                 updated = meta.lastUpdated
+                if meta.tag is not None and any(t.code == SUBSETTED for t in meta.tag):
+                    # a part of a resource (search with _summary or _elements) never takes the place of a whole copy
+                    version, updated = SUBSETTED, None
             into = rows.get(kind)
             if into is None:
                 into = rows[kind] = reader.rows(read)
@@ -102,23 +113,13 @@ def intake(lines: Iterable[bytes], read: Reading, buckets: int, file: int, first
         link_rid(rid)
         link_name(own)
         link_patient(patient)
-    for kind, found in rows.items():
-        table = found.table()
+    tables = {kind: found.table() for kind, found in rows.items()}
+    if elsewhere:
+        tables[SPECIMEN] = _with_elsewhere(tables.get(SPECIMEN), elsewhere, file)
+    for kind, table in tables.items():
         if table is not None:
-            taken.tables[kind], taken.groups[kind] = _by_bucket(table, buckets)
+            taken.tables[kind], taken.groups[kind] = by_bucket(table, buckets)
     return taken
-
-
-def _owner(who: bytes, read: Reading) -> bytes | None:
-    """Return the patient's keyed id, empty where none is named, None where the patient is no subject."""
-    subject = _REFERENCE.decode(who) if who else None
-    if subject is None or subject.reference is None:
-        return b""
-    target = identity(subject.reference)
-    if target is None:  # a contained, conditional or malformed reference leads nowhere
-        return b""
-    patient = read.keyed(target)
-    return patient if patient in read.subjects else None
 
 
 def _not_read(kind: str, taken: Taken, reject: RejectLine) -> None:
@@ -126,9 +127,6 @@ def _not_read(kind: str, taken: Taken, reject: RejectLine) -> None:
     if not kind:
         taken.dropped["(none)", "no-resource-type"] += 1
         taken.rejects.append(reject)
-    elif kind == "Bundle":  # what is in it must not be lost silently
-        taken.dropped[kind, "bundle-in-line"] += 1
-        taken.rejects.append(reject._replace(reason="bundle-in-line", resource_type=kind))
     elif kind not in LOOK_UPS:
         taken.dropped[kind, "type-not-read"] += 1
 
@@ -155,7 +153,22 @@ def _check(r: Any, reader: Reader) -> str | None:
     raise Reject("no-status", "status")
 
 
-def _by_bucket(table: pa.Table, buckets: int) -> tuple[pa.Table, list[tuple[int, int]]]:
+def _with_elsewhere(table: pa.Table | None, found: list[tuple[bytes, int]], file: int) -> pa.Table:
+    """Add rows of Specimens that are of no subject: keyed id and place only, the keyed id also in place of the patient.
+
+    A result of such a specimen is the donor's or a lot's, whoever its subject is (fhir-input point 16), and it may come
+    in another file, on another day.
+    """
+    schema = schema_of(SPECIMEN)
+    ids, lines = zip(*found, strict=True)
+    filled = {"pat": ids, "rid": ids, "sha": [bytes(KEYED_BYTES)] * len(ids), "line": lines}
+    filled |= {"file": [file] * len(ids), "element": [""] * len(ids)}
+    arrays = [pa.array(filled.get(f.name, [None] * len(ids)), f.type) for f in schema]
+    other = pa.Table.from_arrays(arrays, schema=schema)
+    return other if table is None else pa.concat_tables([table.cast(schema), other])
+
+
+def by_bucket(table: pa.Table, buckets: int) -> tuple[pa.Table, list[tuple[int, int]]]:
     """Return the table sorted by the patient's bucket (first byte of the keyed id), and (bucket, rows) in that order."""
     whole = table.combine_chunks()
     first = whole.column("pat").chunk(0)

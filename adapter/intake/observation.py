@@ -20,7 +20,7 @@ from adapter.intake.structs import (
     ReferenceRange,
     Value,
 )
-from adapter.intake.tables import TABLES
+from adapter.intake.tables import PARTIAL, SUBSETTED, TABLES
 
 STATUSES = frozenset(
     ["registered", "preliminary", "final", "amended", "corrected", "cancelled", "entered-in-error", "unknown"]
@@ -104,7 +104,7 @@ class ObservationRows:
         of_row = (version, status, "", focus, members)
         state = states.get(of_row)
         if state is None:
-            state = self._states.put(of_row, of_row)
+            state = self._states.put(of_row, of_row, PARTIAL if version == SUBSETTED else None)
         if r.component is None:
             self._numbers += (like, time, specimen, value, state)
             rows = 1
@@ -120,7 +120,7 @@ class ObservationRows:
                 of_row = (version, status, where[:-1], focus, False)
                 state = states.get(of_row)
                 if state is None:
-                    state = self._states.put(of_row, of_row)
+                    state = self._states.put(of_row, of_row, PARTIAL if version == SUBSETTED else None)
                 numbers += (like, time, specimen, self._value(c, bytes(c.valueQuantity), where, read), state)
             self._numbers += numbers
             rows = 1 + len(r.component)

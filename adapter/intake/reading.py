@@ -9,9 +9,11 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from adapter.intake.bearers import NO_PATIENT, NOBODY, Bearers
 from adapter.intake.dates import SiteClock
 from adapter.intake.decimals import decimal_text
 from adapter.intake.structs import NONE, CodeableConcept, Quantity, Reference
+from adapter.references import base_of, conditional_identifier, identifier_text, identity
 from adapter.site import Keyer
 
 Date = tuple[str | None, int | None, int | None]
@@ -31,24 +33,6 @@ UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What decoding can raise: not JSON or a wrong type, bytes that are no UTF-8, nesting too deep to follow."""
 
 
-def identity(reference: str, resource_type: str = "") -> str | None:
-    """Return the canonical `Type/id` of a literal reference (relative, absolute or version-specific), else None.
-
-    `Patient/1/_history/3` and `http://server/fhir/Patient/1` are both `Patient/1`; `urn:uuid:…` stays as it is;
-    contained (`#a`) and conditional (`Patient?identifier=…`) references have no identity of their own.
-    resource_type: None too where the reference names another type.
-    """
-    if reference.startswith("urn:"):
-        return reference
-    text = reference.partition("/_history/")[0]
-    if "#" in text or "?" in text:
-        return None
-    parts = text.rsplit("/", 2)
-    if len(parts) < 2 or not parts[-1] or not parts[-2]:
-        return None
-    return f"{parts[-2]}/{parts[-1]}" if resource_type in ("", parts[-2]) else None
-
-
 @dataclass(slots=True)
 class LookUp:
     """What a Medication or BiologicallyDerivedProduct adds to the records that refer to it."""
@@ -62,13 +46,20 @@ class LookUp:
 
 @dataclass(slots=True)
 class Reading:
-    """The reader's surroundings in one worker. `subjects` maps keyed patient ids to subject numbers."""
+    """The reader's surroundings in one worker. `subjects` maps keyed patient ids to subject numbers.
+
+    own: the hospital's base URLs, if declared. bearers: whose an identifier is, for references that name nothing else.
+    servers: base URLs under which subjects were referred to, where the hospital has not said which are its own.
+    """
 
     clock: SiteClock
     keyer: Keyer
     subjects: Mapping[bytes, int]
     look_ups: Mapping[bytes, LookUp]
     lot_extensions: tuple[str, ...] = ()
+    own: frozenset[str] = frozenset()
+    bearers: Bearers = NOBODY
+    servers: dict[bytes, set[str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     memo: dict[str, Any] = field(default_factory=dict)
     owners: dict[bytes, bytes | None] = field(default_factory=dict)
@@ -88,8 +79,31 @@ class Reading:
         """Return the keyed id of what a reference points to, or None where it points nowhere we can follow."""
         if reference is None or reference.reference is None:
             return None
-        name = identity(reference.reference, resource_type)
+        name = identity(reference.reference, resource_type, self.own)
         return None if name is None else self.keyed(name)
+
+    def owner(self, subject: Reference | None) -> bytes | None:
+        """Return the keyed id of the patient that a resource is about (subject, patient, individual).
+
+        NO_PATIENT: it names none; UNRESOLVED: by an identifier that nobody or several bear; None: somebody who is no
+        subject. An identifier counts only where there is no literal reference (fhir-input point 10).
+        """
+        if subject is None:
+            return NO_PATIENT
+        text = subject.reference
+        if text is not None:
+            target = identity(text, "", self.own)
+            if target is not None:
+                patient = self.keyed(target)
+                if patient not in self.subjects:
+                    return None
+                if not self.own and (base := base_of(text)):
+                    self.servers.setdefault(patient, set()).add(base)
+                return patient
+        i = subject.identifier
+        name = conditional_identifier(text, "Patient") if text is not None else None
+        name = name or (identifier_text(i.system, i.value) if i is not None else None)
+        return NO_PATIENT if name is None else self.bearers.find(self.keyed(name), self.subjects)
 
     def date(self, text: str | None, where: str) -> Date:
         """Return (SDTM text, site day, site clock) of a FHIR date; a malformed one is left out and noted."""

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from adapter.enrolment import Enrolled, Subject
 from adapter.errors import EnrolmentError
+from adapter.intake.bearers import HELD
 from adapter.intake.identities import Candidate, ConsentDay, Identities
 
 NO_SUBJECT = frozenset(["entered-in-error", "candidate", "potential-candidate", "not-registered"])
@@ -53,10 +54,16 @@ def from_research_subjects(
     consent: dict[bytes, str] = {}
     for patient, day in sorted((c.patient, c.day) for c in _latest(known.consents) if c.given and c.day):
         consent.setdefault(patient, day)
+    borne = {known.borne[i : i + HELD] for i in range(0, len(known.borne), 2 * HELD)}
     rows = []
     for c in sorted(_of_study(known, identifiers), key=lambda c: (c.subjid, c.version)):
         if not c.subjid:
             raise EnrolmentError(f"a ResearchSubject of {study} has no identifier; expected the subject code in it")
+        if c.patient[:HELD] in borne:
+            raise EnrolmentError(
+                f"ResearchSubject {c.subjid} names its patient by an identifier only; expected a reference to a Patient, "
+                "or an enrolment log"
+            )
         if c.arm and c.arm not in arms:
             raise EnrolmentError(f"ResearchSubject {c.subjid}: unknown arm {c.arm!r}; known are {sorted(arms)}")
         rows.append(
@@ -84,6 +91,8 @@ def disagreements(
     With the study's `identifiers`, also how many people took part who are not in the log.
     """
     owner = {key: s for s in subjects for key in s.identities}
+    # a ResearchSubject or Consent may name its patient by an identifier only
+    owner |= {i: owner[p.key] for p in known.patients if p.key in owner for i in p.identifiers}
     found = []
     missing = set()
     for c in _of_study(known, identifiers):

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adapter.intake.reading import Reading
-from adapter.intake.tables import KEYED, MICROS, schema_of
+from adapter.intake.tables import KEYED, MICROS, PARTIAL, SUBSETTED, schema_of
 
 BATCH = 2048
 INSTANT = pa.timestamp("us", "UTC")
@@ -67,6 +67,8 @@ class PlainRows:
         self._batches: list[pa.RecordBatch] = []
 
     def add(self, r: Any, read: Reading, head: tuple[Any, ...]) -> None:
+        if head[4] == SUBSETTED:
+            read.notes.append(PARTIAL)
         self._rows += self._make(r, read, head)
         if len(self._rows) >= BATCH:
             self._flush()

@@ -59,6 +59,7 @@ class Period(Struct, gc=False):
 class Meta(Struct, gc=False):
     versionId: str | None = None
     lastUpdated: str | None = None
+    tag: list[Coding] | None = None
 
 
 class Extension(Struct, gc=False):

@@ -132,5 +132,24 @@ TABLES: dict[str, tuple[Column, ...]] = {
 }
 
 
+SUBSETTED = "SUBSETTED"
+"""In column version: a part of a resource (meta.tag), which is older than every whole copy."""
+
+PARTIAL = "subset-only@meta.tag"
+"""The note of such rows."""
+
+DELETION = "Deletion"
+FURTHER: dict[str, tuple[Column, ...]] = {
+    DELETION: (
+        Column("pat", KEYED, "keyed id of the deleted resource; it says which bucket"),
+        Column("rid", KEYED, "keyed id of the deleted resource"),
+        Column("updated", MICROS, "when it was deleted, in UTC; empty where that is not told"),
+        Column("file", pa.int32(), "number of the input file"),
+        Column("line", pa.int64(), "0"),
+    ),
+}
+"""What is stored beside resources: which of them the hospital has deleted since."""
+
+
 def schema_of(resource_type: str) -> pa.Schema:
-    return pa.schema([(c.name, c.type) for c in TABLES[resource_type]])
+    return pa.schema([(c.name, c.type) for c in TABLES.get(resource_type) or FURTHER[resource_type]])

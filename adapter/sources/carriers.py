@@ -8,64 +8,27 @@ in the form of NDJSON lines: without white space between the tokens, in UTF-8, a
 from __future__ import annotations
 
 import io
-import json
-import re
+import mmap
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
-import msgspec
-from msgspec import Raw, Struct
-
+from adapter.sources.bundles import Lost, Told, is_bundle, resources_of
 from adapter.sources.files import BYTE_ORDER_MARK, byte_ranges, read_range
 
 SNIFFED = 1 << 16
-UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 PIECE = 1 << 20
-NONE = Raw(b"")
-_URN = re.compile(rb'("reference"\s*:\s*")(urn:[^"\\]+)(")')
-_BLANK = re.compile(r"[ \t\r\n]*")
-
-
-class Entry(Struct, gc=False):
-    fullUrl: str | None = None
-    resource: Raw = NONE
-    request: Raw = NONE
-
-
-class Bundle(Struct, gc=False):
-    resourceType: str | None = None
-    entry: list[Raw] | None = None
-
-
-class Head(Struct, gc=False):
-    resourceType: str | None = None
-    id: str | None = None
-
-
-class Method(Struct, gc=False):
-    method: str | None = None
-
-
-_BUNDLE = msgspec.json.Decoder(Bundle)
-_ENTRY = msgspec.json.Decoder(Entry)
-_HEAD = msgspec.json.Decoder(Head)
-_METHOD = msgspec.json.Decoder(Method)
 
 
 class Lines:
-    """The resources of a range, as lines. After they are taken: `lost`, (reason, byte offset in the unpacked UTF-8 text) of
-    what could not be.
+    """The resources of a range, as lines; `told` is complete after they are taken.
 
-    servers: (id, base URL) of the Patients whose Bundle entry says where they come from (fullUrl).
     offset: where the first line stands in the (unpacked) file, None where lines are not as they stand there.
     """
 
-    def __init__(self, offset: int | None, lines: Iterable[bytes], lost: list[tuple[str, int]] | None = None) -> None:
+    def __init__(self, offset: int | None, lines: Iterable[bytes], told: Told) -> None:
         self.offset = offset
-        self.lost = [] if lost is None else lost
-        self.servers: list[tuple[str, str]] = []
+        self.told = told
         self._lines = lines
 
     def __iter__(self) -> Iterator[bytes]:
@@ -117,18 +80,33 @@ def _encoding(path: str) -> str:
         return encoding_of(f.read(SNIFFED))
 
 
-def open_range(path: str, start: int, stop: int) -> Lines:
-    """Return the resources that start in a range of a file (`ranges_of`)."""
+def open_range(path: str, start: int, stop: int, own: frozenset[str] = frozenset()) -> Lines:
+    """Return the resources that start in a range of a file (`ranges_of`). own: the hospital's base URLs, if declared."""
+    told = Told(own)
     if is_json(path):
-        return _json_lines(path)
+        return Lines(None, _json_lines(path, told), told)
     if is_gzip(path):
-        lost: list[tuple[str, int]] = []
-        return Lines(0, _unzipped(path, lost), lost)
+        return Lines(None, _unbundled(_unzipped(path, told.lost), told), told)
     offset, data = read_range(path, start, stop)
     encoding = _encoding(path) if not start else "utf-8"
     if encoding != "utf-8":
-        return Lines(None, io.BytesIO(_as_utf8(data, encoding)))
-    return Lines(offset, io.BytesIO(data))
+        return Lines(None, _unbundled(io.BytesIO(_as_utf8(data, encoding)), told), told)
+    if b'"Bundle"' in data and any(_names_bundle(line) for line in io.BytesIO(data)):
+        return Lines(None, _unbundled(io.BytesIO(data), told), told)
+    return Lines(offset, io.BytesIO(data), told)
+
+
+def _unbundled(lines: Iterable[bytes], told: Told) -> Iterator[bytes]:
+    """Yield lines of NDJSON; a Bundle on a line (a page, a patient's record, bulk `deleted`) as its resources."""
+    for line in lines:
+        if _names_bundle(line):
+            yield from resources_of(line, told)
+        else:
+            yield line
+
+
+def _names_bundle(line: bytes) -> bool:
+    return b'"Bundle"' in line and is_bundle(line)
 
 
 def _as_utf8(data: bytes, encoding: str) -> bytes:
@@ -136,7 +114,7 @@ def _as_utf8(data: bytes, encoding: str) -> bytes:
     return data.decode(encoding, "backslashreplace").removeprefix("\ufeff").encode()
 
 
-def _inflated(path: str, lost: list[tuple[str, int]]) -> Iterator[bytes]:
+def _inflated(path: str, lost: list[Lost]) -> Iterator[bytes]:
     """Yield the bytes of all members of a gzip file; note where it is cut short or damaged, after all before it.
 
     Written with zlib: the gzip module keeps for itself what it has of the block in which a file breaks off.
@@ -157,13 +135,13 @@ def _inflated(path: str, lost: list[tuple[str, int]]) -> Iterator[bytes]:
                     at += len(piece)
                     yield piece
         except zlib.error:
-            lost.append(("file-cut-short", at))
+            lost.append(Lost("file-cut-short", at))
             return
     if not fresh and not inflate.eof:
-        lost.append(("file-cut-short", at))
+        lost.append(Lost("file-cut-short", at))
 
 
-def _unzipped(path: str, lost: list[tuple[str, int]]) -> Iterator[bytes]:
+def _unzipped(path: str, lost: list[Lost]) -> Iterator[bytes]:
     """Yield the lines of a gzip file."""
     rest, encoding = b"", ""
     for piece in _inflated(path, lost):
@@ -181,135 +159,23 @@ def _unzipped(path: str, lost: list[tuple[str, int]]) -> Iterator[bytes]:
         yield rest
 
 
-def _json_lines(path: str) -> Lines:
-    lost: list[tuple[str, int]] = []
-    damage: list[tuple[str, int]] = []
-    data = b"".join(_inflated(path, damage)) if is_gzip(path) else Path(path).read_bytes()
+def _json_lines(path: str, told: Told) -> Iterator[bytes]:
+    damage: list[Lost] = []
+    data: bytes | mmap.mmap = b"".join(_inflated(path, damage)) if is_gzip(path) else _mapped(path)
     encoding = encoding_of(data[:SNIFFED])
-    data = data.removeprefix(BYTE_ORDER_MARK) if encoding == "utf-8" else _as_utf8(data, encoding)
-    servers: list[tuple[str, str]] = []
-    found = Lines(None, list(resources_of(data, lost, servers)), lost)
-    found.servers = servers
+    if encoding != "utf-8":
+        data = _as_utf8(bytes(data), encoding)
+    elif data[:3] == BYTE_ORDER_MARK:
+        data = data[3:]
+    yield from resources_of(data, told)
     # where the JSON ends too early it has said so itself, and where; damage that still parses has not
-    lost += damage if not any(reason == "file-cut-short" for reason, _ in lost) else []
-    return found
+    told.lost += damage if not any(x.reason == "file-cut-short" for x in told.lost) else []
 
 
-def resources_of(
-    data: bytes, lost: list[tuple[str, int]], servers: list[tuple[str, str]] | None = None
-) -> Iterator[bytes]:
-    """Yield the resources of a Bundle (of Bundles too), or the single resource, as lines.
-
-    Of a Bundle that breaks off, everything before the break. lost: gets (reason, offset in `data`) for what is not there;
-    servers: gets (id, base URL) of Patients.
-    """
-    try:
-        bundle = _BUNDLE.decode(data)
-    except UNREADABLE:
-        entries, broken = _before_break(data)
-        if broken is None:
-            # no Bundle at all: NDJSON under another name, or broken, and then intake says what is wrong with it
-            yield from io.BytesIO(data) if _head(Raw(data.partition(b"\n")[0])) else [data]
-            return
-        lost.append(("file-cut-short", broken))
-    else:
-        if bundle.resourceType is None:
-            lost.append(("no-fhir-file", 0))
-            return
-        if bundle.resourceType != "Bundle":
-            yield msgspec.json.format(data, indent=-1) + b"\n"
-            return
-        entries = [_entry(raw) for raw in bundle.entry or ()]
-    yield from _resolved(entries, lost, [] if servers is None else servers)
-
-
-def _resolved(entries: list[Entry], lost: list[tuple[str, int]], servers: list[tuple[str, str]]) -> Iterator[bytes]:
-    heads = [_head(e.resource) for e in entries]
-    names = {
-        e.fullUrl.encode(): f"{h.resourceType}/{h.id}".encode()
-        for e, h in zip(entries, heads, strict=True)
-        if h is not None and h.id and e.fullUrl and e.fullUrl.startswith("urn:")
-    }
-    for e, h in zip(entries, heads, strict=True):
-        if h is not None and h.resourceType == "Patient" and h.id and e.fullUrl and e.fullUrl.startswith("http"):
-            base, own, _ = e.fullUrl.partition(f"/Patient/{h.id}")
-            servers += [(h.id, base)] if own else []
-
-    def local(found: re.Match[bytes]) -> bytes:
-        return found[1] + names.get(found[2], found[2]) + found[3]
-
-    for e, h in zip(entries, heads, strict=True):
-        raw = bytes(e.resource)
-        if not raw:
-            if _deletes(e.request):
-                lost.append(("deletion-not-applied", 0))
-        elif h is not None and h.resourceType == "Bundle":
-            yield from resources_of(raw, lost, servers)
-        else:
-            line = msgspec.json.format(raw, indent=-1)
-            yield (_URN.sub(local, line) if names else line) + b"\n"
-
-
-def _entry(raw: Raw) -> Entry:
-    """Return a Bundle entry; one that is none becomes a resource without type, which intake rejects by its number."""
-    try:
-        return _ENTRY.decode(raw)
-    except UNREADABLE:
-        return Entry(resource=raw)
-
-
-def _deletes(request: Raw) -> bool:
-    try:
-        return bool(request) and _METHOD.decode(request).method == "DELETE"
-    except UNREADABLE:
-        return False
-
-
-def _head(raw: Raw) -> Head | None:
-    try:
-        return _HEAD.decode(raw) if raw else None
-    except UNREADABLE:
-        return None
-
-
-def _before_break(data: bytes) -> tuple[list[Entry], int | None]:
-    """Return the whole entries of a Bundle that is no JSON as a whole, and the byte where the first broken one begins.
-
-    None: it is no Bundle with entries. The standard library's decoder reads value after value, so that nothing is guessed.
-    """
-    text = data.decode("utf-8", "surrogateescape")
-    read = json.JSONDecoder(parse_float=str, parse_int=str).raw_decode
-
-    def behind(i: int) -> int:
-        return _BLANK.match(text, i).end()  # type: ignore[union-attr]
-
-    def value(i: int) -> tuple[Any, int]:
-        found, end = read(text, behind(i))
-        return found, behind(end)
-
-    entries: list[Entry] = []
-    at, inside, is_bundle = behind(0), False, False
-    try:
-        while text[at] in "{,":
-            key, at = value(at + 1)
-            if text[at] != ":":
-                break
-            at = behind(at + 1)
-            if key == "entry" and text[at] == "[":
-                inside = True
-                while text[at] in "[,":
-                    start = behind(at + 1)
-                    if text[start] == "]":
-                        at = start
-                        break
-                    _, end = value(start)
-                    entries.append(_entry(Raw(text[start:end].encode("utf-8", "surrogateescape"))))
-                    at = end
-                at = behind(at + 1)
-            else:
-                found, at = value(at)
-                is_bundle |= key == "resourceType" and found == "Bundle"
-    except (ValueError, IndexError, RecursionError):
-        pass
-    offset = len(text[:at].encode("utf-8", "surrogateescape"))
-    return entries, offset if inside or is_bundle else None
+def _mapped(path: str) -> bytes | mmap.mmap:
+    """Return a file's bytes without a copy of them in memory."""
+    with open(path, "rb") as f:
+        try:
+            return mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)
+        except (ValueError, OSError):  # empty, or a file system that cannot map
+            return Path(path).read_bytes()

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from adapter.intake.tables import SUBSETTED
+
 Ints = npt.NDArray[np.int64]
 
 
@@ -37,14 +39,15 @@ def _words(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.uint64], npt.NDArray
 
 
 def _version_ranks(column: pa.ChunkedArray) -> Ints:
-    """Return numbers that sort as the versionIds do; -1 where one is no number.
+    """Return numbers that sort as the versionIds do; -1 where one is no number, -2 for a part of a resource.
 
     Only digits make a number ("4e10" is the start of a hash), and of any length: float64 would confuse long ones.
     """
     encoded = column.combine_chunks().dictionary_encode()
-    numbers = [int(v) if v.isascii() and v.isdigit() else -1 for v in encoded.dictionary.to_pylist()]
+    texts = encoded.dictionary.to_pylist()
+    numbers = [int(v) if v.isascii() and v.isdigit() else -2 if v == SUBSETTED else -1 for v in texts]
     place = {v: i for i, v in enumerate(sorted({v for v in numbers if v >= 0}))}
-    ranks: Ints = np.array([*(place.get(v, -1) for v in numbers), -1], dtype=np.int64)
+    ranks: Ints = np.array([*(place.get(v, v) for v in numbers), -1], dtype=np.int64)
     found: Ints = ranks[encoded.indices.fill_null(len(numbers)).to_numpy()]
     return found
 

@@ -1,7 +1,7 @@
 """What a commit remembers of who is who, so that a later build that reads only new files knows it too.
 
 Only subjects are remembered: of anybody else a store holds nothing, not even a keyed id. Look-ups and studies are no
-people and are all remembered.
+people and are all remembered; so are the keyed ids of Specimens and of deleted resources, whoever's they are.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import astuple
 from typing import Any, TypeVar
 
 from adapter.identify import Subject
+from adapter.intake.bearers import pair
 from adapter.intake.identities import Candidate, ConsentDay, Identities, KnownPatient, Version
 from adapter.intake.reading import LookUp
 from adapter.store.store import State
@@ -31,6 +32,8 @@ def recall(state: State) -> Identities:
     for version, patient, subjid, arm, start, status, study in state.candidates:
         whose = bytes.fromhex(study[6:]) if study.startswith("keyed:") else study
         known.candidates.append(Candidate(_version(version), bytes.fromhex(patient), subjid, arm, start, status, whose))
+    known.servers = {bytes.fromhex(k): frozenset(bases) for k, bases in state.servers.items()}
+    known.borne = b"".join(pair(i, p.key) for p in known.patients for i in p.identifiers)
     known.consents = [ConsentDay(_version(v), bytes.fromhex(p), day, given) for v, p, day, given in state.consents]
     return known
 
@@ -39,6 +42,7 @@ def remember(state: State, known: Identities, subjects: Iterable[Subject]) -> No
     """Put into a state what later builds need of `known`: the look-ups, the studies, and what belongs to subjects."""
     mine = {k for s in subjects for k in s.identities}
     state.look_ups = {k.hex(): list(astuple(v)) for k, v in sorted(known.look_ups.items())}
+    state.servers = {k.hex(): sorted(bases) for k, bases in sorted(known.servers.items()) if k in mine}
     state.studies = {k.hex(): sorted(names) for k, names in sorted(known.studies.items())}
     patients = {
         (p.key.hex(), tuple(sorted(i.hex() for i in p.identifiers)), tuple(sorted((t, o.hex()) for t, o in p.links)))

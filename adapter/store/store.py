@@ -25,7 +25,7 @@ from adapter.errors import StoreError
 from adapter.files import fsync_folder, json_bytes, locked, write_whole
 from adapter.store.segments import Segment
 
-FORMAT = 1
+FORMAT = 2
 DEFAULT_BUCKETS = 16
 MOST_BUCKETS = 256
 
@@ -45,6 +45,7 @@ class InputEntry:
     """One input file as it was read: `read` by resource type, `dropped` by 'type reason', `rejects` as JSON lines.
 
     identities, look_ups: fingerprints of who was a subject, and of the look-up resources known, when it was read.
+    servers: the base URLs that were the hospital's own then, separated by blanks.
     """
 
     number: int
@@ -57,6 +58,7 @@ class InputEntry:
     rejects: list[dict[str, Any]]
     identities: str = ""
     look_ups: str = ""
+    servers: str = ""
 
     @property
     def held_back(self) -> int:
@@ -69,7 +71,8 @@ class State:
     """One commit: everything a reader needs. All ids in it are keyed, and nobody is in it who is no subject.
 
     look_ups, studies, patients, candidates, consents: who is who (adapter.store.people). identities: fingerprint ->
-    keyed patient ids of the subjects of the time when inputs were read.
+    keyed patient ids of the subjects of the time when inputs were read. servers: keyed patient id -> base URLs under
+    which the subject was referred to.
     """
 
     number: int = 0
@@ -81,6 +84,7 @@ class State:
     candidates: list[Any] = field(default_factory=list)
     consents: list[Any] = field(default_factory=list)
     identities: dict[str, list[str]] = field(default_factory=dict)
+    servers: dict[str, list[str]] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         whole = {name: getattr(self, name) for name in State.__slots__}

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from adapter.sources.carriers import encoding_of, open_range, ranges_of, resources_of
+from adapter.sources.bundles import Deletion, Lost, Told, resources_of
+from adapter.sources.carriers import encoding_of, open_range, ranges_of
 
 RESOURCES = [
     {"resourceType": "Patient", "id": f"p{i}", "name": [{"text": "患者\u2028甲"}], "n": 4.10} for i in range(30)
@@ -32,7 +33,7 @@ def taken(path: Path) -> tuple[list[bytes], list[tuple[str, int]]]:
     for start, stop in ranges_of(str(path), path.stat().st_size, 100):
         one = open_range(str(path), start, stop)
         lines += one
-        lost += one.lost
+        lost += [(x.reason, x.offset) for x in one.told.lost]
     return [x.rstrip(b"\r\n") for x in lines], lost
 
 
@@ -98,13 +99,56 @@ def test_bundles_of_every_type_and_inside_each_other(kind: str, tmp_path: Path) 
     assert lost == []
 
 
-def test_a_deletion_is_told() -> None:
-    lost: list[tuple[str, int]] = []
+def test_deletions_are_told_with_their_instant() -> None:
+    told = Told()
+    entries: list[dict[str, Any]] = [
+        {"request": {"method": "DELETE", "url": "Observation/1"}, "response": {"lastModified": "2024-01-02T00:00:00Z"}},
+        {"request": {"method": "DELETE", "url": "http://server/fhir/Patient/2/_history/3"}},
+        {"request": {"method": "DELETE", "url": "Observation?identifier=a|b"}},
+        {"request": {"method": "DELETE"}},
+        {"request": {"method": "GET", "url": "Observation/1"}},
+        {"resource": RESOURCES[0], "request": {"method": "PUT", "url": "Patient/p0"}},
+    ]
+    whole = bundle(*entries, kind="history") | {"meta": {"lastUpdated": "2024-02-02T00:00:00Z"}}
+    assert len(list(resources_of(json.dumps(whole).encode(), told))) == 1
+    assert told.deleted == [
+        Deletion("Observation/1", "2024-01-02T00:00:00Z"),
+        Deletion("Patient/2", "2024-02-02T00:00:00Z"),
+    ]
+    assert told.lost == [
+        Lost("deletion-entry", 0, "Observation"),
+        Lost("deletion-entry", 0, "Patient"),
+        Lost("deletion-not-applied", 0),
+        Lost("deletion-not-applied", 0),
+    ]
+
+
+def test_bundles_on_lines_of_ndjson_are_unpacked(tmp_path: Path) -> None:
+    """A bulk export's `deleted` files, pages and whole patient records stand so."""
+    lines = [compact(RESOURCES[0]), compact(bundle({"resource": RESOURCES[1]}, {"resource": RESOURCES[2]}))]
+    lines += [compact(RESOURCES[3] | {"says": "Bundle"}), compact({"id": "b"} | bundle({"resource": RESOURCES[4]}))]
+    data = b"\n".join(lines)
+    for name, content in (("a.ndjson", data), ("a.ndjson.gz", gzip.compress(data))):
+        found, lost = taken(written(tmp_path / name, content))
+        assert [json.loads(x)["id"] for x in found] == ["p0", "p1", "p2", "p3", "p4"]
+        assert lost == []
+
+
+def test_entries_of_another_server_are_left_out_where_the_own_is_declared() -> None:
+    here, there = "https://Here.example/fhir/", "https://there.example/fhir"
     whole = bundle(
-        {"request": {"method": "DELETE", "url": "Observation/1"}}, {"resource": RESOURCES[0]}, kind="history"
+        {"fullUrl": f"{here}Patient/p0", "resource": RESOURCES[0]},
+        {"fullUrl": f"{there}/Patient/p0", "resource": RESOURCES[0]},
+        {"fullUrl": "urn:uuid:1", "resource": RESOURCES[2]},
+        {"resource": RESOURCES[3]},
     )
-    assert len(list(resources_of(json.dumps(whole).encode(), lost))) == 1
-    assert lost == [("deletion-not-applied", 0)]
+    told = Told(frozenset(["https://here.example/fhir"]))
+    found = [json.loads(x)["id"] for x in resources_of(json.dumps(whole).encode(), told)]
+    assert found == ["p0", "p2", "p3"]
+    assert told.lost == [Lost("another-server", 0, "Patient")]
+    undeclared = Told()
+    assert len(list(resources_of(json.dumps(whole).encode(), undeclared))) == 4
+    assert undeclared.servers == [("p0", "https://here.example/fhir"), ("p0", there)]
 
 
 def test_urn_references_are_resolved_inside_their_bundle_only() -> None:
@@ -117,7 +161,7 @@ def test_urn_references_are_resolved_inside_their_bundle_only() -> None:
         {"resource": about},
         {"fullUrl": "urn:uuid:3", "resource": stray},
     )
-    found = [json.loads(x) for x in resources_of(json.dumps(whole, indent=2).encode(), [])]
+    found = [json.loads(x) for x in resources_of(json.dumps(whole, indent=2).encode(), Told())]
     assert found[1] == about | {"subject": {"reference": "Patient/p"}}
     assert found[2] == stray
 

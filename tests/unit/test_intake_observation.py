@@ -363,7 +363,8 @@ def test_one_reject_with_its_place_and_no_content(name: str) -> None:
 def test_the_same_about_a_stranger_leaves_a_count_and_nothing_else(name: str) -> None:
     resource, _, _ = REJECTS[name]
     taken = take(of_stranger(resource))
-    assert (taken.rejects, taken.tables, list(taken.links)) == ([], {}, [])
+    kept = [] if resource["resourceType"] != "Specimen" or not resource.get("id") else ["Specimen"]  # its keyed id only
+    assert (taken.rejects, list(taken.tables), list(taken.links)) == ([], kept, [])
     assert taken.dropped == {(resource["resourceType"], "not-a-subject"): 1}
     balanced(taken)
 
@@ -376,6 +377,12 @@ def test_a_wrong_type_in_the_id_of_a_strangers_resource_leaves_no_trace() -> Non
 @pytest.mark.parametrize("resource", ALL, ids=[r["resourceType"] for r in ALL])
 def test_strangers_leave_a_count_and_nothing_else(resource: Json) -> None:
     taken = take(of_stranger(resource), of_stranger(PATIENT))
+    if resource["resourceType"] == "Specimen":  # of which only the keyed id is kept: results of it are nobody's here
+        only = taken.tables.pop("Specimen").to_pylist()[0]
+        rid = KEYER.keyed(f"Specimen/{resource['id']}")
+        assert {k for k, v in only.items() if v} == {"pat", "rid", "sha", "file", "line"}
+        assert (only["pat"], only["rid"], only["sha"]) == (rid, rid, bytes(16))
+        taken.groups.clear()
     assert (taken.rejects, taken.tables, taken.groups, list(taken.links)) == ([], {}, {}, [])
     assert taken.dropped == {(resource["resourceType"], "not-a-subject"): 1, ("Patient", "not-a-subject"): 1}
     assert taken.read == {resource["resourceType"]: 1, "Patient": 1}
@@ -505,12 +512,14 @@ def test_of_an_element_given_twice_the_last_one_counts() -> None:
         ({"reference": "urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0"}, "not-a-subject"),
         ({}, "no-subject"),
         ({"display": "Zhang"}, "no-subject"),
-        ({"identifier": {"system": "urn:mrn", "value": "1"}}, "no-subject"),
+        ({"identifier": {"system": "urn:mrn", "value": "1"}}, "subject-unresolved"),
         # references that name nobody one can look up: told apart from patients who are no subjects
         ({"reference": ""}, "no-subject"),
         ({"reference": "s"}, "no-subject"),
         ({"reference": "#p"}, "no-subject"),
-        ({"reference": "Patient?identifier=urn:mrn|1"}, "no-subject"),
+        ({"reference": "Patient?identifier=urn:mrn|1"}, "subject-unresolved"),
+        ({"reference": "Patient?identifier=1"}, "no-subject"),  # of any system: names nobody for certain
+        ({"reference": "Patient?name=Zhang"}, "no-subject"),
         ({"reference": "Patient/"}, "no-subject"),
     ],
 )
@@ -518,7 +527,9 @@ def test_references(subject: Json, result: str) -> None:
     taken = take(obs(subject=subject))
     assert len(rows(taken, "Observation")) == (result == "kept")
     assert [r for _, r in taken.dropped] == ([] if result == "kept" else [result])
-    assert [(r.reason, r.rid) for r in taken.rejects] == ([("no-subject", None)] if result == "no-subject" else [])
+    assert [(r.reason, r.rid) for r in taken.rejects] == (
+        [(result, None)] if result in ("no-subject", "subject-unresolved") else []
+    )
     balanced(taken)
 
 
@@ -612,7 +623,7 @@ def test_nothing_raises_and_the_counts_balance(lines: list[bytes]) -> None:
     assert rejected == len(taken.rejects)
     for kind in taken.tables:
         for r in rows(taken, kind):
-            assert r["pat"] == KEYER.keyed(SUBJECT)
+            assert r["pat"] == KEYER.keyed(SUBJECT) or (kind == "Specimen" and r["pat"] == r["rid"])
     for _, name, patient in taken.links:
         assert patient == KEYER.keyed(SUBJECT)
         assert name != STRANGER

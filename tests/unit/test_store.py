@@ -245,8 +245,8 @@ def test_the_stored_bucket_count_wins(store: Store) -> None:
         (b"", "is no store description"),
         (b"[]", "is no store description"),
         (b'{"buckets": 16}', "is no store description"),
-        (b'{"buckets": 16, "key": "k", "zone": "z", "format": 99}', "has format 99; this version reads 1"),
-        (b'{"buckets": "16", "key": "k", "zone": "z", "format": 1}', "expected 1 to 256"),
+        (b'{"buckets": 16, "key": "k", "zone": "z", "format": 99}', "has format 99; this version reads 2"),
+        (b'{"buckets": "16", "key": "k", "zone": "z", "format": 2}', "expected 1 to 256"),
     ],
 )
 def test_a_damaged_description_is_refused(content: bytes, message: str, store: Store) -> None:
