@@ -119,7 +119,8 @@ def balanced(taken: Taken) -> None:
     """Check read = kept + dropped for every resource type; look-ups are neither."""
     # of a Specimen of somebody else only the keyed id is kept, in place of the patient too
     kept: dict[str, set[int]] = {
-        k: {r["line"] for r in t.to_pylist() if k != "Specimen" or r["pat"] != r["rid"]} for k, t in taken.tables.items()
+        k: {r["line"] for r in t.to_pylist() if k != "Specimen" or r["pat"] != r["rid"]}
+        for k, t in taken.tables.items()
     }
     for kind in taken.read:
         dropped = sum(n for (k, _), n in taken.dropped.items() if k == kind)
