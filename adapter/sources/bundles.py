@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import io
-import json
 import mmap
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Raw, Struct
 
 from adapter.references import base_of, identity
+from adapter.sources.broken import before_break
 
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 NONE = Raw(b"")
 _URN = re.compile(rb'("reference"\s*:\s*")(urn:[^"\\]+)(")')
-_BLANK = re.compile(r"[ \t\r\n]*")
 
 
 class Lost(NamedTuple):
@@ -99,12 +98,13 @@ def resources_of(data: bytes | mmap.mmap, told: Told) -> Iterator[bytes]:
     try:
         bundle = _BUNDLE.decode(data)
     except UNREADABLE:
-        data = bytes(data)
-        entries, broken = _before_break(data)
+        raws, broken = before_break(data)
         if broken is None:
+            data = bytes(data)
             # no Bundle at all: NDJSON under another name, or broken, and then intake says what is wrong with it
             yield from io.BytesIO(data) if _head(Raw(data.partition(b"\n")[0])) else [data]
             return
+        entries = [_entry(Raw(raw)) for raw in raws]
         told.lost.append(Lost("file-cut-short", broken))
     else:
         if bundle.resourceType is None:
@@ -193,46 +193,3 @@ def is_bundle(line: bytes) -> bool:
     """Return whether a line of NDJSON is a Bundle."""
     head = _head(Raw(line))
     return head is not None and head.resourceType == "Bundle"
-
-
-def _before_break(data: bytes) -> tuple[list[Entry], int | None]:
-    """Return the whole entries of a Bundle that is no JSON as a whole, and the byte where the first broken one begins.
-
-    None: it is no Bundle with entries. The standard library's decoder reads value after value, so that nothing is guessed.
-    """
-    text = data.decode("utf-8", "surrogateescape")
-    read = json.JSONDecoder(parse_float=str, parse_int=str).raw_decode
-
-    def behind(i: int) -> int:
-        return _BLANK.match(text, i).end()  # type: ignore[union-attr]
-
-    def value(i: int) -> tuple[Any, int]:
-        found, end = read(text, behind(i))
-        return found, behind(end)
-
-    entries: list[Entry] = []
-    at, inside, is_bundle = behind(0), False, False
-    try:
-        while text[at] in "{,":
-            key, at = value(at + 1)
-            if text[at] != ":":
-                break
-            at = behind(at + 1)
-            if key == "entry" and text[at] == "[":
-                inside = True
-                while text[at] in "[,":
-                    start = behind(at + 1)
-                    if text[start] == "]":
-                        at = start
-                        break
-                    _, end = value(start)
-                    entries.append(_entry(Raw(text[start:end].encode("utf-8", "surrogateescape"))))
-                    at = end
-                at = behind(at + 1)
-            else:
-                found, at = value(at)
-                is_bundle |= key == "resourceType" and found == "Bundle"
-    except (ValueError, IndexError, RecursionError):
-        pass
-    offset = len(text[:at].encode("utf-8", "surrogateescape"))
-    return entries, offset if inside or is_bundle else None

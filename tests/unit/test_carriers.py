@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from adapter.sources.broken import before_break
 from adapter.sources.bundles import Deletion, Lost, Told, resources_of
 from adapter.sources.carriers import encoding_of, open_range, ranges_of
 
@@ -187,6 +188,16 @@ def test_of_a_truncated_bundle_everything_before_the_break_is_used(tenth: int, p
     assert data[:offset].count(b'"resource":') == len(lines)
 
 
+@pytest.mark.parametrize("window", [1, 2, 7, 64, 1000])
+def test_the_window_through_which_a_broken_bundle_is_read_does_not_matter(window: int) -> None:
+    data = ('{"type": "collection", "total": 123456, "entry": [12, "患者", -1.50e3, {"a": [1, 2]}, true, nul').encode()
+    for stop in range(len(data)):
+        assert before_break(data[:stop], window) == before_break(data[:stop])
+    entries, broken = before_break(data, window)
+    assert entries == [b"12", '"患者"'.encode(), b"-1.50e3", b'{"a": [1, 2]}', b"true"]
+    assert broken == data.index(b"nul")
+
+
 @pytest.mark.parametrize("keep", [3, 20, 200, 400])
 def test_gzip_cut_short(keep: int, tmp_path: Path) -> None:
     packed = gzip.compress(
@@ -211,7 +222,7 @@ def test_broken_json_is_left_to_intake(data: bytes, tmp_path: Path) -> None:
 
 def test_nesting_without_end_is_no_crash(tmp_path: Path) -> None:
     deep = b'{"resourceType":"Bundle","entry":[' + b'{"resource":{"a":' + b"[" * 200_000
-    assert taken(written(tmp_path / "a.json", deep))[1] == [("file-cut-short", 33)]
+    assert taken(written(tmp_path / "a.json", deep))[1] == [("file-cut-short", 34)]
 
 
 @pytest.mark.parametrize(
