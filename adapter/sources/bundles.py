@@ -17,6 +17,7 @@ from adapter.sources.broken import before_break
 
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 NONE = Raw(b"")
+_FULL_URL_ID = re.compile(r"(?:^urn:uuid:|/)([A-Za-z0-9\-.]{1,64})$")
 _URN = re.compile(rb'("reference"\s*:\s*")(urn:[^"\\]+)(")')
 
 
@@ -120,6 +121,10 @@ def resources_of(data: bytes | mmap.mmap, told: Told) -> Iterator[bytes]:
 
 def _resolved(entries: list[Entry], when: str | None, told: Told) -> Iterator[bytes]:
     heads = [_head(e.resource) for e in entries]
+    bare = [h is not None and h.resourceType is not None and not h.id for h in heads]
+    for e, h in zip(entries, heads, strict=True):
+        if h is not None and not h.id and e.fullUrl:  # in a document a resource may be known by its fullUrl only
+            h.id = _id_in(e.fullUrl)
     names = {
         e.fullUrl.encode(): f"{h.resourceType}/{h.id}".encode()
         for e, h in zip(entries, heads, strict=True)
@@ -129,7 +134,7 @@ def _resolved(entries: list[Entry], when: str | None, told: Told) -> Iterator[by
     def local(found: re.Match[bytes]) -> bytes:
         return found[1] + names.get(found[2], found[2]) + found[3]
 
-    for e, h in zip(entries, heads, strict=True):
+    for e, h, without_id in zip(entries, heads, bare, strict=True):
         raw = bytes(e.resource)
         base = base_of(e.fullUrl) if e.fullUrl else ""
         if base and told.own and base not in told.own:
@@ -142,7 +147,15 @@ def _resolved(entries: list[Entry], when: str | None, told: Told) -> Iterator[by
             if base and h is not None and h.resourceType == "Patient" and h.id:
                 told.servers.append((h.id, base))
             line = msgspec.json.format(raw, indent=-1)
+            if without_id and h is not None and h.id:
+                line = b'{"id":"' + h.id.encode() + b'",' + line[1:]
             yield (_URN.sub(local, line) if names else line) + b"\n"
+
+
+def _id_in(url: str) -> str | None:
+    """Return the id that a fullUrl gives its resource (`urn:uuid:…`, `base/Type/id`), None where it is no FHIR id."""
+    found = _FULL_URL_ID.search(url.partition("/_history/")[0])
+    return found[1] if found else None
 
 
 def _entry(raw: Raw) -> Entry:

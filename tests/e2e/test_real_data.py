@@ -176,7 +176,8 @@ def test_published_examples_pass_intake() -> None:
         kept += len(taken.links)
         reasons.update((kind, x.reason) for x in taken.rejects)
         assert not taken.links or rows(taken, kind)
-        assert not take(line_of(r)).tables or subject_of(r) == "s"
+        # of a Specimen of somebody else the keyed id is kept
+        assert not take(line_of(r)).tables.keys() - {"Specimen"} or subject_of(r) == "s"
     assert number > 100
     assert kept + sum(reasons.values()) == number
     assert {reason for _, reason in reasons} <= {

@@ -167,6 +167,25 @@ def test_urn_references_are_resolved_inside_their_bundle_only() -> None:
     assert found[2] == stray
 
 
+@pytest.mark.parametrize(
+    ("url", "own"),
+    [
+        ("urn:uuid:0c3-1", "0c3-1"),
+        (f"http://a.example/fhir/Observation/{'x' * 64}", "x" * 64),
+        ("urn:oid:1.2", None),
+        ("", None),
+    ],
+)
+def test_a_resource_without_id_takes_that_of_its_full_url(url: str, own: str | None) -> None:
+    """So documents (Bundle.type document) give their resources."""
+    patient = {"resourceType": "Patient", "id": "p", "link": [{"other": {"reference": url}}]}
+    whole = bundle({"fullUrl": url, "resource": {"resourceType": "Observation", "v": 1}}, {"resource": patient})
+    found = [json.loads(x) for x in resources_of(json.dumps(whole).encode(), Told())]
+    assert found[0] == {"resourceType": "Observation", "v": 1} | ({"id": own} if own else {})
+    if url.startswith("urn:uuid"):
+        assert found[1]["link"] == [{"other": {"reference": f"Observation/{own}"}}]
+
+
 @pytest.mark.parametrize("tenth", range(1, 10))
 @pytest.mark.parametrize("packed", [False, True])
 def test_of_a_truncated_bundle_everything_before_the_break_is_used(tenth: int, packed: bool, tmp_path: Path) -> None:
