@@ -86,6 +86,8 @@ REASONS: dict[str, Reason] = {
     "actual-arm-differs": Reason("issue", "the treatment given is not that of the randomised arm"),
     "not-in-codelist": Reason("issue", "the value is no term of a codelist that cannot be extended"),
     "unit-missing": Reason("issue", "a number without a unit where the test needs one; no standard result"),
+    "number-not-read": Reason("issue", "a text with digits where the test has a number; it stays a text"),
+    "range-unit-unknown": Reason("issue", "the unit of a reference range is in no unit table; its limits were left out"),
     "non-ascii": Reason("issue", "the value is not ASCII; listed once with the number of its records"),
     "duplicate-key": Reason("issue", "another record has the same keys"),
 }
