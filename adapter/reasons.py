@@ -77,7 +77,9 @@ REASONS: dict[str, Reason] = {
     "subset-only": Reason("issue", "only a part of the resource came in (SUBSETTED); what is missing is not known"),
     "decimal-as-string": Reason("issue", "a number was sent as a JSON string; it was used, digit for digit"),
     "element-dropped": Reason("issue", "an element that the record can do without has a wrong type; it was left out"),
-    "value-and-absent-reason": Reason("issue", "a result with a value and a reason why it has none; the value was used"),
+    "value-and-absent-reason": Reason(
+        "issue", "a result with a value and a reason why it has none; the value was used"
+    ),
     "control-character": Reason("issue", "a text holds control characters; each became a blank"),
     "version-tie": Reason("issue", "two versions cannot be ordered by lastUpdated or versionId and differ"),
     "death-date-unknown": Reason("issue", "the patient is dead; the date is not known"),
@@ -87,7 +89,9 @@ REASONS: dict[str, Reason] = {
     "not-in-codelist": Reason("issue", "the value is no term of a codelist that cannot be extended"),
     "unit-missing": Reason("issue", "a number without a unit where the test needs one; no standard result"),
     "number-not-read": Reason("issue", "a text with digits where the test has a number; it stays a text"),
-    "range-unit-unknown": Reason("issue", "the unit of a reference range is in no unit table; its limits were left out"),
+    "range-unit-unknown": Reason(
+        "issue", "the unit of a reference range is in no unit table; its limits were left out"
+    ),
     "non-ascii": Reason("issue", "the value is not ASCII; listed once with the number of its records"),
     "duplicate-key": Reason("issue", "another record has the same keys"),
 }

@@ -18,8 +18,8 @@ a result cannot be converted.
 
     o: columns of Observation (adapter.intake.tables) and to_standard_unit, to_standard_ucum, to_decimals, to_molar_mass,
     to_charge, to_result_type of the test. terms: of --STRESC, which a text result is spelled like. low and high stay where
-    they are in the unit of the result. Flags: unitless (a number without a unit where the test needs one), unread (a text
-    with digits where the test has a number), odd_limit (a limit in an unknown unit, left out).
+    they are in the unit of the result. Flags: counted (reported as a number), unitless (a number without a unit where the
+    test needs one), unread (a text with digits where the test has a number), odd_limit (a limit in an unknown unit).
     """
     o = o.copy()
     value, comparator, unit_text = text(o["value"]), text(o["comparator"]), text(o["unit_text"])
@@ -36,6 +36,7 @@ a result cannot be converted.
         o.loc[parts.index, "kind"] = "quantity"
     unit = resolved_units(units, o["unit_code"], o["unit_system"], unit_text)
     counted = o["kind"].isin(["quantity", "integer"])
+    o["counted"] = counted
     numeric = counted & ~is_text
     needs = numeric & (o["to_standard_ucum"] != "")
     source = unit["ucum"].where(unit["ucum"] != "", None)
@@ -110,7 +111,7 @@ def _limits(o: pd.DataFrame, numeric: pd.Series[bool], unit: pd.Series[str], uni
     A limit without a unit has the result's; one in a unit that no table knows is left out, and its text kept.
     """
     none = pd.Series(None, index=o.index, dtype="object")
-    texts, odd, other = [], pd.Series(False, index=o.index), pd.Series(False, index=o.index)
+    odd, other = pd.Series(False, index=o.index), pd.Series(False, index=o.index)
     for side in ("low", "high"):
         limit = o[side].notna()
         spelled = text(o[f"{side}_unit"])
@@ -120,13 +121,8 @@ def _limits(o: pd.DataFrame, numeric: pd.Series[bool], unit: pd.Series[str], uni
         o[f"st_{side}"], _ = _converted(text(o[side]).where(numeric & limit & ~unknown, None), source, o, units)
         odd |= unknown
         other |= limit & (own != "") & (own != unit)
-        texts.append((text(o[side]) + " " + spelled).str.strip().where(limit, ""))
-    both = (texts[0] != "") & (texts[1] != "")
-    made = np.select([both, texts[0] != ""], [texts[0] + " - " + texts[1], ">=" + texts[0]], "<=" + texts[1])
-    limits = o["low"].notna() | o["high"].notna()
-    converted = (o["st_low"] != "") | (o["st_high"] != "")
-    told = text(o["range_text"]).where(text(o["range_text"]) != "", pd.Series(made, index=o.index))
-    o["stnrc"] = text(o["range_text"]).where(~limits, "").mask((odd | other) & limits & ~converted, told)
+    limits = (o["low"].notna() | o["high"].notna()) & ~((odd | other) & (o["st_low"] == "") & (o["st_high"] == ""))
+    o["stnrc"] = text(o["range_text"]).where(~limits, "")
     o["odd_limit"] = odd & numeric
     for side in ("low", "high"):
         o[side] = text(o[side]).where(~(odd | other), "")

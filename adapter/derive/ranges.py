@@ -12,13 +12,21 @@ import pandas as pd
 Series = pd.Series
 YEARS = {"a": 1.0, "mo": 12.0, "wk": 52.1775, "d": 365.25, "h": 8766.0}
 """UCUM unit of an age -> how many make a year (FHIR R4 Age); other spellings are not read."""
-SPELLED = {"year": "a", "years": "a", "yr": "a", "y": "a", "岁": "a", "month": "mo", "months": "mo", "day": "d", "days": "d"}
+SPELLED = {
+    "year": "a",
+    "years": "a",
+    "yr": "a",
+    "y": "a",
+    "岁": "a",
+    "month": "mo",
+    "months": "mo",
+    "day": "d",
+    "days": "d",
+}
 COLUMNS = ("low", "high", "low_unit", "high_unit")
 
 
-def applicable(
-    ranges: Series[Any], sex: Series[Any], age: Series[float], sexes: Mapping[str, str]
-) -> pd.DataFrame:
+def applicable(ranges: Series[Any], sex: Series[Any], age: Series[float], sexes: Mapping[str, str]) -> pd.DataFrame:
     """Return low, high, low_unit, high_unit and text of the one range that applies; missing where that is not known.
 
     ranges: the JSON of adapter.intake.ranges. sex: terms of codelist SEX. age: complete years on the day of the result.
@@ -30,7 +38,8 @@ def applicable(
 
 
 def _chosen(text: str, sex: str, age: float, sexes: Mapping[str, str]) -> tuple[Any, ...]:
-    narrow, general = [], []
+    narrow: list[dict[str, Any]] = []
+    general: list[dict[str, Any]] = []
     for one in _loaded(text):
         answers = [_is_of(names, sex, sexes) for names in one["who"]]
         if one["age"]:

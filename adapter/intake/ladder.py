@@ -90,7 +90,9 @@ def _owners(kind: str, elements: dict[str, Raw], line: bytes, found: Held | None
         return set()
     try:
         if kind == "Patient":
-            named: list[Reference | None] = [Reference(f"Patient/{i}") for i in values_of(line, name) if isinstance(i, str)]
+            named: list[Reference | None] = [
+                Reference(f"Patient/{i}") for i in values_of(line, name) if isinstance(i, str)
+            ]
         elif found is not None and found.where.partition(".")[0] == name:
             texts = [r for v in values_of(line, name) if isinstance(v, dict) for r in all_values(v, "reference")]
             named = [Reference(r) for r in texts if isinstance(r, str)]

@@ -61,4 +61,3 @@ class Group:
             return []
         rows = np.flatnonzero(np.isin(numbers, noted))
         return [(int(r), self._notes[numbers[r]] or "") for r in rows]
-

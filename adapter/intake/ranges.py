@@ -56,7 +56,7 @@ def _is_normal(r: ReferenceRange) -> bool:
 def _one(r: ReferenceRange, read: Reading) -> dict[str, Any]:
     """Return one range as plain data: limits, text, who and age it is for."""
     limits = _limits(r, read)
-    who = [(codings(c) or "").split("\n") + [text_of(c) or ""] for c in r.appliesTo or ()]
+    who = [[*(codings(c) or "").split("\n"), text_of(c) or ""] for c in r.appliesTo or ()]
     return {"limits": limits, "text": _text(r, limits), "who": who, "age": _age(r.age, read)}
 
 
@@ -112,5 +112,3 @@ def _labelled(one: dict[str, Any]) -> str:
         ends = [f"{n} {u or ''}".strip() if n else "" for n, u in one["age"]]
         who.append("age " + "-".join(ends))
     return f"{one['text']} ({', '.join(who)})" if who else str(one["text"])
-
-

@@ -5,8 +5,6 @@ Nothing is computed here. What a text says as a number is read where the test is
 
 from __future__ import annotations
 
-from typing import Any
-
 from msgspec import Raw
 
 from adapter.intake.decimals import comparator, quoted_decimal

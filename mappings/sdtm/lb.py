@@ -119,7 +119,9 @@ def _unit_is_none(o: pd.DataFrame, silent: pd.Series[bool], inputs: Inputs) -> p
     some = silent & (o["unit_code"].notna() | o["unit_text"].notna())
     if some.any():
         q = o[some]
-        found[some] = resolved_units(inputs.knowledge.units, q["unit_code"], q["unit_system"], q["unit_text"])["ucum"] == ""
+        found[some] = (
+            resolved_units(inputs.knowledge.units, q["unit_code"], q["unit_system"], q["unit_text"])["ucum"] == ""
+        )
     return found
 
 
@@ -201,8 +203,8 @@ def _with_ranges(o: pd.DataFrame, inputs: Inputs) -> pd.DataFrame:
     terms = [r for r in inputs.knowledge.codes["demographics"] if r["variable"] == "SEX" and r["ct"] in ("F", "M")]
     sexes = {name.casefold(): r["ct"] for r in terms for name in (r["code"], r["display"]) if name}
     p = inputs.facts["Patient"].frame
-    # records of one person that differ tell nothing
-    alike = p.groupby("USUBJID")[["gender", "birth_dtc"]].agg(lambda x: x.iloc[0] if x.nunique() == 1 else None)
+    records = p.groupby("USUBJID")[["gender", "birth_dtc"]]
+    alike = records.first().where(records.nunique() == 1)  # records of one person that differ tell nothing
     who = alike.reindex(o.loc[several, "USUBJID"]).set_axis(o.index[several])
     sex = text(who["gender"]).str.casefold().map(sexes).fillna("")
     age = age_in_years(who["birth_dtc"], text(o.loc[several, "dtc"]), "empty")
@@ -248,7 +250,7 @@ def _derived_counts(o: pd.DataFrame, inputs: Inputs) -> tuple[pd.DataFrame, pd.D
             new = o.iloc[found["record"].to_numpy()].copy()
             for column in ("orres", "orresu", "st_low", "st_high", "stnrc", "low", "high", "notes", "interpretation"):
                 new[column] = "" if column != "notes" else None
-            new["stresc"], new["derived"] = found["text"].to_numpy(), "Y"
+            new["stresc"], new["derived"], new["counted"] = found["text"].to_numpy(), "Y", True
             for column in ("testcd", "test", "cat", "standard_unit", "specimen"):
                 new[f"to_{column}"] = tests[analyte.testcd][column] if analyte.testcd in tests else ""
             new["stresu"], new["to_loinc"], new["to_method"] = new["to_standard_unit"], "", ""
@@ -343,7 +345,7 @@ VARIABLES = (
         "LBSTRESN",
         "Numeric Result/Finding in Standard Units",
         "Num",
-        call(number_of, "LBSTRESC"),
+        call(number_of, "LBSTRESC", "counted"),
         DERIVED,
         "Exp",
         "Result Qualifier",

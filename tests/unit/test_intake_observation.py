@@ -125,7 +125,11 @@ TIMES: dict[str, tuple[Json, tuple[Any, ...]]] = {
         (None, None, None, None, UNDATED),
     ),
     "another extension beside no date": (
-        {"effectiveDateTime": ..., "_effectiveDateTime": {"extension": [{"url": "x"}]}, "issued": "2024-01-01T16:00:00Z"},
+        {
+            "effectiveDateTime": ...,
+            "_effectiveDateTime": {"extension": [{"url": "x"}]},
+            "issued": "2024-01-01T16:00:00Z",
+        },
         ("2024-01-02T00:00:00", day("2024-01-02"), None, None, "date-from-issued@issued"),
     ),
     "an extension beside a date": (
@@ -267,14 +271,19 @@ VALUES: dict[str, tuple[Json, tuple[Any, ...]]] = {
         {"valueQuantity": {"value": 5, "comparator": "<>", "unit": "mg/L"}},
         ("text", "<>5 mg/L", *NOTHING[2:]),
     ),
-    "comparator in full width": ({"valueQuantity": {"value": 5, "comparator": "≥"}}, ("quantity", "5", None, ">=", *NOTHING[4:])),
+    "comparator in full width": (
+        {"valueQuantity": {"value": 5, "comparator": "≥"}},
+        ("quantity", "5", None, ">=", *NOTHING[4:]),
+    ),
 }
 
 
 @pytest.mark.parametrize("name", VALUES)
 def test_values(name: str) -> None:
     change, expected = VALUES[name]
-    line = re.sub(rb'"#([0-9.]+)"', rb"\1", line_of(obs(valueQuantity=...) | change))  # "#5.0" stands for the number 5.0
+    line = re.sub(
+        rb'"#([0-9.]+)"', rb"\1", line_of(obs(valueQuantity=...) | change)
+    )  # "#5.0" stands for the number 5.0
     (found,) = rows(take(line), "Observation")
     assert picked(found, *VALUE) == expected
     assert found["notes"] is None
@@ -485,7 +494,11 @@ REJECTS: dict[str, tuple[Json, str, str]] = {
         "comparator-unknown",
         "valueQuantity.comparator",
     ),
-    "half a ratio": (obs(valueQuantity=..., valueRatio={"numerator": {"value": 1}}), "value-type-not-read", "valueRatio"),
+    "half a ratio": (
+        obs(valueQuantity=..., valueRatio={"numerator": {"value": 1}}),
+        "value-type-not-read",
+        "valueRatio",
+    ),
     "modifier in a range": (
         obs(referenceRange=[{"text": "x"}, {"text": "y", "modifierExtension": [{"url": "u"}]}]),
         "held-back-modifier",

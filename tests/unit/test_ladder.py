@@ -171,7 +171,10 @@ def test_an_empty_array_has_no_entry(name: str, columns: tuple[bool, bool], empt
 
 MODIFIER = [{"url": "urn:x", "valueBoolean": True}]
 MODIFIED: dict[str, tuple[Json, str]] = {
-    "dosage": (changed(ADMINISTRATION, dosage={"text": "x", "modifierExtension": MODIFIER}), "dosage.modifierExtension"),
+    "dosage": (
+        changed(ADMINISTRATION, dosage={"text": "x", "modifierExtension": MODIFIER}),
+        "dosage.modifierExtension",
+    ),
     "batch of a contained drug": (
         changed(
             ADMINISTRATION,
@@ -352,7 +355,10 @@ def test_of_other_keys_of_an_observation_the_last_counts() -> None:
 def test_quantities_in_extensions_and_components_are_no_doubles() -> None:
     part = {"code": {"text": "x"}, "valueQuantity": {"value": 1}}
     whole = changed(
-        OBSERVATION, component=[part, part], extension=[{"url": "u", "valueQuantity": {"value": 2}}], note=[{"text": "Qj"}]
+        OBSERVATION,
+        component=[part, part],
+        extension=[{"url": "u", "valueQuantity": {"value": 2}}],
+        note=[{"text": "Qj"}],
     )
     taken = take(whole)
     assert not taken.rejects
