@@ -47,6 +47,8 @@ REASONS: dict[str, Reason] = {
     "deletion-not-applied": Reason("reject", "a Bundle entry deletes by a search, which only the server could answer"),
     "json-broken": Reason("reject", "the line is not a JSON object"),
     "element-wrong-type": Reason("reject", "an element has another JSON type than FHIR gives it"),
+    "element-twice": Reason("reject", "an element stands twice with different content; which one holds is not known"),
+    "comparator-unknown": Reason("reject", "the comparator of a value is none of <, <=, >=, >"),
     "no-resource-type": Reason("reject", "the object has no resourceType"),
     "no-id": Reason("reject", "the resource has no id, so it cannot be followed through versions"),
     "no-subject": Reason("reject", "the resource names no patient"),
@@ -56,13 +58,14 @@ REASONS: dict[str, Reason] = {
     "two-values": Reason("reject", "more than one value[x] is filled"),
     "decimal-malformed": Reason("reject", "a Quantity value is not a FHIR decimal"),
     "no-code": Reason("reject", "neither a coding nor a text says what the record is about"),
-    "value-type-not-read": Reason("reject", "the value is a Range, Ratio or another type that no domain reads"),
+    "value-type-not-read": Reason("reject", "the value is of a type that no domain reads, or half a Ratio"),
     "decimals-not-declared": Reason("reject", "the code table names no decimals for a test whose result is converted"),
     "unit-unknown": Reason("reject", "the unit is in no unit table"),
     "unit-not-convertible": Reason("reject", "the unit cannot be converted to the test's standard unit"),
     # issues
     "date-malformed": Reason("issue", "a date is not a FHIR date; it was left empty"),
     "date-in-future": Reason("issue", "dated more than a day after the resource was last updated"),
+    "date-missing": Reason("issue", "nothing dates the result, or the hospital says that the time is not known"),
     "date-from-issued": Reason("issue", "only `issued` dates the result; the collection time is unknown"),
     "end-before-start": Reason("issue", "the end is before the start"),
     "end-after-cut": Reason("issue", "the end lies after the data cut and was left empty"),
@@ -72,6 +75,12 @@ REASONS: dict[str, Reason] = {
     "stopped-without-dose": Reason("issue", "stopped, with neither dose, rate nor period: recorded as not given"),
     "decimal-dropped": Reason("issue", "a secondary number (dose, range limit) is no FHIR decimal; left empty"),
     "subset-only": Reason("issue", "only a part of the resource came in (SUBSETTED); what is missing is not known"),
+    "decimal-as-string": Reason("issue", "a number was sent as a JSON string; it was used, digit for digit"),
+    "element-dropped": Reason("issue", "an element that the record can do without has a wrong type; it was left out"),
+    "value-and-absent-reason": Reason(
+        "issue", "a result with a value and a reason why it has none; the value was used"
+    ),
+    "control-character": Reason("issue", "a text holds control characters; each became a blank"),
     "version-tie": Reason("issue", "two versions cannot be ordered by lastUpdated or versionId and differ"),
     "death-date-unknown": Reason("issue", "the patient is dead; the date is not known"),
     "age-unknown": Reason("issue", "age at consent cannot be computed from the dates given"),
@@ -79,6 +88,10 @@ REASONS: dict[str, Reason] = {
     "actual-arm-differs": Reason("issue", "the treatment given is not that of the randomised arm"),
     "not-in-codelist": Reason("issue", "the value is no term of a codelist that cannot be extended"),
     "unit-missing": Reason("issue", "a number without a unit where the test needs one; no standard result"),
+    "number-not-read": Reason("issue", "a text with digits where the test has a number; it stays a text"),
+    "range-unit-unknown": Reason(
+        "issue", "the unit of a reference range is in no unit table; its limits were left out"
+    ),
     "non-ascii": Reason("issue", "the value is not ASCII; listed once with the number of its records"),
     "duplicate-key": Reason("issue", "another record has the same keys"),
 }

@@ -21,11 +21,15 @@ front; text results as received or as their controlled term."""
     return converted
 
 
-def number_of(text: Series[Any]) -> Series[float]:
-    """Number of {a0}; empty where it has a comparator or is text."""
+def number_of(text: Series[Any], counted: Series[Any] | None = None) -> Series[float]:
+    """Number of {a0}; empty where it has a comparator or is text.
+
+    counted: whether the result was reported as a number; the code of a concept is none, though it looks like one.
+    """
     codes, unique = pd.factorize(text.astype("str").fillna(""))
     numbers = [_float(t) for t in unique]
-    return pd.Series(np.array([*numbers, np.nan])[codes], index=text.index)
+    found = pd.Series(np.array([*numbers, np.nan])[codes], index=text.index)
+    return found if counted is None else found.where(counted.astype(bool))
 
 
 def _float(text: str) -> float:

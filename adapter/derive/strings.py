@@ -9,12 +9,27 @@ from typing import Any
 
 import pandas as pd
 
+from adapter.derive.coding import resolved_units
 from adapter.intake.decimals import numeric_strings
 
 
 def numeric_parts(texts: pd.Series[Any]) -> pd.DataFrame:
     """Return columns comparator, number, rest (unit text) of each text; number is empty where it cannot be read."""
     return numeric_strings(texts).fillna("").astype("str")
+
+
+def numbers_in_texts(texts: pd.Series[Any], units: Any, needs_unit: pd.Series[Any]) -> pd.DataFrame:
+    """Return columns comparator, number, unit (as spelled) of texts that say one number; number empty for all others.
+
+    What stands behind the number must be a unit, or else the text stays a text; where the test has a standard unit
+    (needs_unit) it is a number in an unknown unit (fhir-input points 7 and 8). units: the unit table.
+    """
+    parts = numeric_parts(texts).rename(columns={"rest": "unit"})
+    none = pd.Series("", index=texts.index, dtype="str")
+    known = resolved_units(units, none, none, parts["unit"])["ucum"] != ""
+    stays = (parts["unit"] != "") & ~known & ~needs_unit.astype(bool)
+    parts.loc[stays, ["comparator", "number", "unit"]] = ""
+    return parts
 
 
 def first_place(names: Iterable[str], text: str) -> int:

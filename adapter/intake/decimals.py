@@ -106,7 +106,8 @@ class NumericString(NamedTuple):
 # Full-width ASCII (U+FF01-FF5E) and CJK relatives. NFKC is not used: it would turn the exponent of 10⁹ into 109.
 _WIDE: dict[int, int] = {c: c - 0xFEE0 for c in range(0xFF01, 0xFF5F)}
 _WIDE |= {ord(a): ord(b) for a, b in zip("\u3000\xa0\u2009\u202f\u2212\ufe63", "    --", strict=True)}
-_COMPARATORS = {
+# As a text or an HL7 v2 interface writes them; `=` says nothing. `<>` (not equal) is none.
+COMPARATORS = {
     "<": "<", ">": ">", "<=": "<=", "=<": "<=", ">=": ">=", "=>": ">=", "=": "", "==": "",
     "≤": "<=", "≦": "<=", "⩽": "<=", "≥": ">=", "≧": ">=", "⩾": ">=",
     "LT": "<", "GT": ">", "LE": "<=", "GE": ">=",
@@ -116,9 +117,18 @@ _COMPARATOR = re.compile(
     r"([<>]\s*=|=\s*[<>](?!=)|[<>](?![<>])|={1,2}|[≤≦⩽≥≧⩾]|[小大]于(?:或?等于)?|(?:LT|GT|LE|GE)(?=\s))\s*",
     re.IGNORECASE,
 )
-_NUMBER = {
-    ".": re.compile(r"(-?)((?:0|[1-9][0-9]{0,2}(?:,[0-9]{3})+|[1-9][0-9]*)(?:\.[0-9]+)?|\.[0-9]+)([eE][+-]?[0-9]+)?"),
-    ",": re.compile(r"(-?)((?:0|[1-9][0-9]{0,2}(?:\.[0-9]{3})+|[1-9][0-9]*)(?:,[0-9]+)?|,[0-9]+)([eE][+-]?[0-9]+)?"),
+_EXPONENT = r"([eE][+-]?[0-9]+)?"
+_NUMBER: dict[DecimalMark | None, re.Pattern[str]] = {
+    None: re.compile(
+        r"(-?)((?:0|[1-9][0-9]{0,2}(?:,[0-9]{3}){2,}|[1-9][0-9]{0,2},[0-9]{3}(?=\.[0-9])|[1-9][0-9]*)(?:\.[0-9]+)?|\.[0-9]+)"
+        + _EXPONENT
+    ),
+    ".": re.compile(
+        r"(-?)((?:0|[1-9][0-9]{0,2}(?:,[0-9]{3})+|[1-9][0-9]*)(?:\.[0-9]+)?|\.[0-9]+)" + _EXPONENT,
+    ),
+    ",": re.compile(
+        r"(-?)((?:0|[1-9][0-9]{0,2}(?:\.[0-9]{3})+|[1-9][0-9]*)(?:,[0-9]+)?|,[0-9]+)" + _EXPONENT,
+    ),
 }
 # What may follow the number: nothing, or something that begins like a unit. A second number, a sign (`3+`, `10-20`),
 # a ratio (`1:128`, `120/80`) or a word that continues a range makes the whole string no number.
@@ -128,20 +138,27 @@ _REST = re.compile(
 _NO_REST = re.compile(r"\s*(?:[xX]\s*[0-9]|(?:to|or|and|bis|plus|minus)\b|至|到|或|和|以上|以下|左右)", re.IGNORECASE)
 
 
-def numeric_string(text: str, decimal_mark: DecimalMark = ".") -> NumericString:
-    """Read a string such as `<0.5`, `＞1000`, `≥ 20 10*9/L`, `1,500/uL`, `GT 45` into (comparator, number, rest).
+def comparator(text: str) -> str | None:
+    """Return a comparator as FHIR spells it (< <= > >=), empty for `=`, None for what is no comparator."""
+    return COMPARATORS.get("".join(text.translate(_WIDE).split()).upper())
+
+
+def numeric_string(text: str, decimal_mark: DecimalMark | None = None) -> NumericString:
+    """Read a string such as `<0.5`, `＞1000`, `≥ 20 10*9/L`, `1,234,567`, `GT 45` into (comparator, number, rest).
 
     The comparator is one of < <= > >= or None (`=` says nothing). The number follows the grammar of `decimal_text`,
     thousands separators removed. `rest` is the text behind it, for the unit table; a caller that needs a unit must
-    resolve all of it. With the default decimal mark a comma is only a thousands separator (`1,500`): `1,5` and `0,500`
-    are not read. `<>5`, `3+`, `10-20`, `1:128`, `20 000` and `5.` are not read either (FHIR input, points 8 and 23).
+    resolve all of it. A point is the decimal mark. One comma with three digits behind it (`1,234`) is a thousand in one
+    country and a decimal in the next: unless the decimal mark is declared, it is not read, nor are `1,5` and `0,500`;
+    `1,234,567` and `1,234.5` leave no doubt. `<>5`, `3+`, `10-20`, `1:128`, `20 000` and `5.` are never read (FHIR input,
+    points 8 and 23).
     """
     wide = text.translate(_WIDE).strip()
     unread = NumericString(None, None, text.strip())
-    start, comparator = 0, None
+    start, sign_in_front = 0, None
     found = _COMPARATOR.match(wide)
     if found:
-        comparator = _COMPARATORS["".join(found[1].split()).upper()] or None
+        sign_in_front = comparator(found[1]) or None
         start = found.end()
     number = _NUMBER[decimal_mark].match(wide, start)
     if number is None:
@@ -150,16 +167,16 @@ def numeric_string(text: str, decimal_mark: DecimalMark = ".") -> NumericString:
     if rest.strip() and (not _REST.match(rest) or (_NO_REST.match(rest) and not _POWER.match(rest))):
         return unread
     sign, digits, exponent = number.groups("")
-    separator = "," if decimal_mark == "." else "."
-    digits = digits.replace(separator, "").replace(decimal_mark, ".")
+    separator, mark = (".", ",") if decimal_mark == "," else (",", ".")
+    digits = digits.replace(separator, "").replace(mark, ".")
     value = decimal_text(sign + ("0" if digits.startswith(".") else "") + digits + exponent)
-    return unread if value is None else NumericString(comparator, value, rest.strip())
+    return unread if value is None else NumericString(sign_in_front, value, rest.strip())
 
 
 _POWER = re.compile(r"\s*[xX×*·]?\s*10[*^⁰¹²³⁴-⁹⁻]")
 
 
-def numeric_strings(texts: pd.Series[str], decimal_mark: DecimalMark = ".") -> pd.DataFrame:
+def numeric_strings(texts: pd.Series[str], decimal_mark: DecimalMark | None = None) -> pd.DataFrame:
     """Return columns comparator, number, rest (object, None where absent) for a column of strings, index kept.
 
     Each distinct string is read once.

@@ -1,49 +1,162 @@
-"""What is done with a line that does not decode as its resource type says: counted, reported, attributed if certain."""
+"""The decoding ladder below its first step: what is done with a line that does not decode at once, or must not be used.
+
+1. No JSON object: one reject with its place, never its content.
+2. About nobody in the trial: counted, and nothing else.
+3. A key that stands twice, or a modifier inside an element: rejected.
+4. Element by element (adapter.intake.mend): what has a wrong type is left out and noted where the record has a meaning
+   without it; else the record is rejected, or that component of it.
+"""
 
 from __future__ import annotations
 
-import msgspec
+from typing import Any
 
-from adapter.intake.reading import UNREADABLE, Reading
-from adapter.intake.structs import ATTRIBUTION, Attribution, Reference
+import msgspec
+from msgspec import Raw
+
+from adapter.intake.keys import STRUCTS, Held, all_values, held, values_of
+from adapter.intake.mend import NULL, WRONG, Droppable, mended
+from adapter.intake.reading import UNREADABLE, Reading, Reject
+from adapter.intake.structs import Component, Reference, Specimen
 from adapter.intake.taken import RejectLine, Taken
 
-_ID = msgspec.json.Decoder(str)
+_elements = msgspec.json.Decoder(dict[str, Raw]).decode
+_entries = msgspec.json.Decoder(list[Raw]).decode
+_reference = msgspec.json.Decoder(Reference | None).decode
+_text = msgspec.json.Decoder(str).decode
+OWNER = {"Patient": "id", "Consent": "patient", "ResearchSubject": "individual"}
+"""The element that says whose a resource is, where that is not `subject`."""
+
+OPTIONAL: dict[str, frozenset[str]] = {
+    "Observation": frozenset(["meta", "issued"]),
+    "MedicationAdministration": frozenset(
+        ["meta", "statusReason", "reasonCode", "supportingInformation", "extension", "dosage.text", "dosage.route"]
+    ),
+    "Procedure": frozenset(["meta", "statusReason", "reasonCode", "bodySite", "usedCode", "extension"]),
+    "Patient": frozenset(["meta", "identifier", "active", "gender", "birthDate", "extension"]),
+}
+"""Elements that may be left out where their type is wrong. Without any other the record would say something else: a wrong
+value or date must not become none, a wrong dose must not make an administration one that was not given. The elements
+of an Observation that are kept raw say for themselves (adapter.intake.observation). Other types have none: nobody would
+be told."""
 
 
-def report_broken(kind: str, line: bytes, e: Exception, taken: Taken, read: Reading, reject: RejectLine) -> None:
-    """Count and report a line that could not be decoded; say whose it is only where that is certain.
+def second_look(kind: str, line: bytes, e: Exception, taken: Taken, read: Reading, reject: RejectLine) -> Any | None:
+    """Return what can be used of a line that was not usable at once, None where nothing is; that is counted and told here.
 
-    A wrong type in one element leaves the rest readable, so a non-subject's resource can be told and stays unreported.
+    e: what stopped the first look. reject: the reject so far. What was left out stands in `read.notes`, components that
+    cannot be used in `read.parts`.
     """
     kind = kind or "(none)"
-    taken.read[kind] += 1
-    if not isinstance(e, msgspec.ValidationError) or not line.lstrip().startswith(b"{"):
-        taken.dropped[kind, "json-broken"] += 1
-        taken.rejects.append(reject)
-        return
-    rid = None
     try:
-        a = ATTRIBUTION.decode(line)
+        elements = _elements(line)
+        if not isinstance(e, msgspec.ValidationError):
+            raise e
+        found = e if isinstance(e, Held) else held(kind, line) if kind in STRUCTS else None
+        owners = _owners(kind, elements, line, found, read)
+        own = _own_id(elements) if found is None or found.where != "id" else ""
+        if owners == {None}:
+            if kind == "Specimen" and own:  # whose its results are must not be forgotten (fhir-input point 16)
+                return Specimen(id=own, subject=elements["subject"])
+            taken.read[kind] += 1
+            taken.dropped[kind, "not-a-subject"] += 1
+            return None
+        if own and kind in STRUCTS and len(owners) == 1 and not owners.isdisjoint(read.subjects):
+            reject = reject._replace(rid=read.keyer.keyed(f"{kind}/{own}"))
+        if found is not None:
+            raise Reject(found.reason, found.where)
+        if kind in STRUCTS:
+            return _mended(kind, elements, read)
+        raise Reject(WRONG, _where(e))
+    except Reject as r:
+        reject = reject._replace(reason=r.reason, where=r.where)
     except UNREADABLE:
-        a = None
-    own_id = _own_id(a)
-    if a is not None:
-        name = Reference(reference=f"Patient/{own_id}") if kind == "Patient" else a.subject or a.patient or a.individual
-        patient = read.referred(name, "Patient")
-        if patient is not None:
-            if patient not in read.subjects:
-                taken.dropped[kind, "not-a-subject"] += 1
-                return
-            rid = read.keyer.keyed(f"{kind}/{own_id}") if own_id else None
-    # msgspec names the element (`$.status`) and the types, never the value
-    where = str(e).rpartition("$")[2].strip("`. ") if "$" in str(e) else ""
-    taken.dropped[kind, "element-wrong-type"] += 1
-    taken.rejects.append(reject._replace(reason="element-wrong-type", where=where, rid=rid))
+        reject = reject._replace(reason="json-broken", rid=None)
+    read.notes.clear()
+    read.parts.clear()
+    taken.read[kind] += 1
+    taken.dropped[kind, reject.reason] += 1
+    taken.rejects.append(reject)
+    return None
 
 
-def _own_id(a: Attribution | None) -> str:
+def _owners(kind: str, elements: dict[str, Raw], line: bytes, found: Held | None, read: Reading) -> set[bytes | None]:
+    """Return whose the resource is (Reading.owner); empty where nobody is named. Raises Reject where that is unreadable.
+
+    Where it is said twice, everybody who is named: a resource is a stranger's only if all of them are strangers.
+    """
+    name = OWNER.get(kind) or next((n for n in ("subject", "patient", "individual") if n in elements), "subject")
+    if name not in elements:
+        return set()
     try:
-        return _ID.decode(a.id) if a is not None and a.id else ""
+        if kind == "Patient":
+            named: list[Reference | None] = [
+                Reference(f"Patient/{i}") for i in values_of(line, name) if isinstance(i, str)
+            ]
+        elif found is not None and found.where.partition(".")[0] == name:
+            texts = [r for v in values_of(line, name) if isinstance(v, dict) for r in all_values(v, "reference")]
+            named = [Reference(r) for r in texts if isinstance(r, str)]
+        else:
+            named = [_reference(elements[name])]
+    except msgspec.ValidationError:
+        raise Reject(WRONG, name) from None
+    return {read.owner(r) for r in named}
+
+
+def _own_id(elements: dict[str, Raw]) -> str:
+    try:
+        return _text(elements["id"]) if "id" in elements else ""
     except UNREADABLE:
         return ""
+
+
+def _where(e: Exception) -> str:
+    # msgspec names the element (`$.status`) and the types, never the value
+    return str(e).rpartition("$")[2].strip("`. ") if "$" in str(e) else ""
+
+
+def _mended(kind: str, elements: dict[str, Raw], read: Reading) -> Any:
+    """Return the resource without the elements of a wrong type. Raises Reject, and DecodeError for broken JSON."""
+    struct, optional = STRUCTS[kind], OPTIONAL.get(kind, frozenset())
+
+    def droppable(where: str) -> bool:
+        return any(f"{where}.".startswith(f"{name}.") for name in optional)
+
+    components = None
+    if kind == "Observation" and "component" in elements:
+        components = _components(bytes(elements.pop("component")), droppable, read)
+    values = {}
+    for f in msgspec.structs.fields(struct):
+        if f.encode_name in elements:
+            raw = bytes(elements[f.encode_name])
+            found = mended(raw, f.type, f.encode_name, droppable, read.notes)
+            if found is not None:
+                values[f.name] = found
+    if components is not None:
+        values["component"] = components
+    return struct(**values)
+
+
+def _components(raw: bytes, droppable: Droppable, read: Reading) -> list[Component | None] | None:
+    """Return the components, None in the place of each that cannot be used: it is told on its own (`read.parts`)."""
+    if raw == NULL:
+        return None
+    try:
+        entries = _entries(raw)
+    except msgspec.ValidationError:
+        raise Reject(WRONG, "component") from None
+    found: list[Component | None] = []
+    for i, entry in enumerate(entries):
+        where = f"component[{i}]"
+        if bytes(entry) == NULL:
+            read.notes.append(f"element-dropped@{where}")
+            found.append(None)
+            continue
+        notes: list[str] = []
+        try:
+            found.append(mended(bytes(entry), Component, where, droppable, notes))
+            read.notes += notes
+        except Reject as r:
+            read.parts.append((r.reason, r.where))
+            found.append(None)
+    return found

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import Any
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from adapter.intake.reading import Reading
 from adapter.intake.tables import Column
+from adapter.intake.unprintable import NOTED, UNPRINTABLE
 
 Picked = tuple[Any, ...]
 MOST_PICKED = 50_000
@@ -35,6 +35,9 @@ class Group:
     def put(self, key: Hashable, picked: Picked, notes: str | None = None) -> int:
         """Return the number of these columns, new or known."""
         number = self.ids[key] = len(self._rows)
+        if any(isinstance(p, str) and UNPRINTABLE.search(p) for p in picked):
+            picked = tuple(UNPRINTABLE.sub(" ", p) if isinstance(p, str) else p for p in picked)
+            notes = f"{notes}\n{NOTED}" if notes else NOTED
         self._rows.append(picked)
         self._notes.append(notes)
         return number
@@ -58,8 +61,3 @@ class Group:
             return []
         rows = np.flatnonzero(np.isin(numbers, noted))
         return [(int(r), self._notes[numbers[r]] or "") for r in rows]
-
-
-def decoder(of: Any) -> Callable[[bytes], Any]:
-    """Return a function that decodes one element's bytes; a wrong type raises msgspec.ValidationError."""
-    return msgspec.json.Decoder(of).decode

@@ -4,32 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
+from msgspec import Raw
 
-from adapter.intake.memo import MOST_PICKED, Group, Picked, decoder
-from adapter.intake.reading import NO_DATE, Reading, Reject, bare_codes, codings, text_of, unit_of
+from adapter.intake.keys import MODIFIER
+from adapter.intake.memo import MOST_PICKED, Group, Picked
+from adapter.intake.mend import NULL, Element
+from adapter.intake.ranges import range_of
+from adapter.intake.reading import NO_DATE, Reading, Reject, bare_codes, codings, text_of
 from adapter.intake.rows import as_array, instants
-from adapter.intake.structs import (
-    NONE,
-    CodeableConcept,
-    Observation,
-    Period,
-    Quantity,
-    Reference,
-    ReferenceRange,
-    Value,
-)
+from adapter.intake.structs import NONE, CodeableConcept, Observation, Period, Reference, Value
 from adapter.intake.tables import PARTIAL, SUBSETTED, TABLES
+from adapter.intake.values import absent_by, only_quantity, quantity_value, value_of
 
 STATUSES = frozenset(
     ["registered", "preliminary", "final", "amended", "corrected", "cancelled", "entered-in-error", "unknown"]
 )
-_concept = decoder(CodeableConcept)
-_concepts = decoder(list[CodeableConcept])
-_quantity = decoder(Quantity)
-_ranges = decoder(list[ReferenceRange])
-_reference = decoder(Reference)
+_code_element = Element(CodeableConcept, "code")
+_category_element = Element(list[CodeableConcept], "category", optional=True)
+_interpretation_element = Element(list[CodeableConcept], "interpretation", optional=True)
+_method_element = Element(CodeableConcept, "method", optional=True)
+_specimen_element = Element(Reference, "specimen", optional=True)
+_entries = msgspec.json.Decoder(list[Raw]).decode
 _COLUMNS = {c.name: c for c in TABLES["Observation"]}
 _GROUPS = {
     "code": ("code", "code_text"),
@@ -37,7 +35,7 @@ _GROUPS = {
     "value": ("kind", "value", "value_code", "comparator", "unit_code", "unit_system", "unit_text", "absent"),
     "time": ("dtc", "day", "micros", "end_dtc", "end_day", "end_micros"),
     "interpretation": ("interpretation",),
-    "range": ("low", "high", "low_unit", "high_unit", "range_text"),
+    "range": ("low", "high", "low_unit", "high_unit", "range_text", "ranges"),
     "method": ("method",),
     "specimen": ("specimen",),
     "state": ("version", "status", "element", "focus", "members"),
@@ -46,7 +44,7 @@ _ALIKE = ("code", "category", "method", "interpretation", "range")
 _ORDER = (*_ALIKE, "time", "specimen", "value", "state")
 _joined = b"\0".join  # no JSON text holds a NUL
 PIECE = 2048
-OTHER_VALUES = ("valueRange", "valueRatio", "valueSampledData", "valueTime", "valueDateTime", "valuePeriod")
+UNDATED = "date-missing@effective[x]"
 
 
 class Known:
@@ -82,14 +80,17 @@ class ObservationRows:
     def add(self, r: Observation, read: Reading, head: tuple[Any, ...]) -> None:
         """Add the rows of the value and of every component (FHIR R4 Observation); `head` is their common provenance.
 
-        Raises Reject (nothing is added then) and msgspec.ValidationError for an element of a wrong type.
+        What `read.notes` holds already is noted at the resource's own row. A component that cannot be used goes to
+        `read.parts`; the others are results of their own and stay.
+        Raises Reject where the resource cannot be used (nothing is added then) and msgspec.DecodeError for broken JSON.
         """
         # this runs once per result: known texts are looked up here, new ones are picked in the groups
         alike, times, specimens, values, states = self._known
         patient, rid, sha, updated, version, self._file, line, status = head
+        noted = read.take_notes() if read.notes else None
         like = alike.get(key := _joined((r.code, r.category, r.method, r.interpretation, r.referenceRange)))
         if like is None:
-            like = self._new(key, r, r, "", read)
+            like = self._new(key, r, r, read)
         time = times.get(r.effectiveDateTime) if r.effectiveDateTime is not None else None
         if time is None:
             time = self._time(self._times, r, read)
@@ -97,33 +98,41 @@ class ObservationRows:
         if specimen is None:
             specimen = self._specimens.pick(raw, _specimen, read)
         value = values.get(raw := bytes(r.valueQuantity))
-        if value is None or not raw or not _only_quantity(r):
-            value = self._value(r, raw, "", read)
-        focus = r.focus is not NONE and len(r.focus) > 0
-        members = r.component is not None or (r.hasMember is not NONE and len(r.hasMember) > 0)
+        if value is None or not raw or not only_quantity(r):
+            value = self._value(r, raw, read)
+        focus = r.focus is not NONE and _some(r.focus)
+        members = r.component is not None or (r.hasMember is not NONE and _some(r.hasMember))
         of_row = (version, status, "", focus, members)
         state = states.get(of_row)
-        if state is None:
-            state = self._states.put(of_row, of_row, PARTIAL if version == SUBSETTED else None)
+        if state is None or noted is not None:
+            state = self._state(of_row, noted)
         if r.component is None:
             self._numbers += (like, time, specimen, value, state)
             rows = 1
         else:
             numbers = [like, time, specimen, value, state]
             for i, c in enumerate(r.component):
-                where = f"component[{i}]."
-                if len(c.modifierExtension) > 0:
-                    raise Reject("held-back-modifier", where[:-1])
-                like = alike.get(key := _joined((c.code, r.category, r.method, c.interpretation, c.referenceRange)))
-                if like is None:
-                    like = self._new(key, c, r, where, read)
-                of_row = (version, status, where[:-1], focus, False)
+                if c is None:  # told by the ladder, which found a wrong type in it, or null
+                    continue
+                where = f"component[{i}]"
+                if c.modifierExtension is not NONE and _some(c.modifierExtension):
+                    raise Reject(MODIFIER, where)
+                try:
+                    like = alike.get(key := _joined((c.code, r.category, r.method, c.interpretation, c.referenceRange)))
+                    if like is None:
+                        like = self._new(key, c, r, read)
+                    value = self._value(c, bytes(c.valueQuantity), read)
+                except Reject as e:
+                    read.notes.clear()
+                    read.parts.append((e.reason, f"{where}.{e.where}"))
+                    continue
+                of_row = (version, status, where, focus, False)
                 state = states.get(of_row)
-                if state is None:
-                    state = self._states.put(of_row, of_row, PARTIAL if version == SUBSETTED else None)
-                numbers += (like, time, specimen, self._value(c, bytes(c.valueQuantity), where, read), state)
+                if state is None or noted is not None:
+                    state = self._state(of_row, noted)
+                numbers += (like, time, specimen, value, state)
             self._numbers += numbers
-            rows = 1 + len(r.component)
+            rows = len(numbers) // len(self._known)
         one, two, three, four, five = self._append
         for _ in range(rows):
             one(patient)
@@ -132,33 +141,39 @@ class ObservationRows:
             four(updated)
             five(line)
 
-    def _new(self, key: bytes, v: Value, r: Observation, where: str, read: Reading) -> int:
+    def _new(self, key: bytes, v: Value, r: Observation, read: Reading) -> int:
         """Return the number of these elements, met together for the first time."""
         code, category, method, interpretation, ranges = (self.groups[name] for name in _ALIKE)
-        raw = bytes(v.code)
-        if (named := code.ids.get(raw)) is None:
-            named = code.put(raw, _code(raw, where))
         numbers = (
-            named,
-            category.pick(bytes(r.category), _bare, read),
+            code.pick(bytes(v.code), _code, read),
+            category.pick(bytes(r.category), _category, read),
             method.pick(bytes(r.method), _method, read),
-            interpretation.pick(bytes(v.interpretation), _bare, read),
-            ranges.pick(bytes(v.referenceRange), _range, read),
+            interpretation.pick(bytes(v.interpretation), _interpretation, read),
+            ranges.pick(bytes(v.referenceRange), range_of, read),
         )
         self._alike_numbers.append(numbers)
         number = self._alike[key] = len(self._alike)
         return number
 
-    def _value(self, v: Value, quantity: bytes, where: str, read: Reading) -> int:
+    def _value(self, v: Value, quantity: bytes, read: Reading) -> int:
         group = self._values
-        if quantity and _only_quantity(v):
-            try:
-                return group.pick(quantity, _quantity_value, read)
-            except Reject as e:
-                raise Reject(e.reason, where + e.where) from e
-        picked = _value(v, quantity, where, read)
-        found = group.ids.get(picked)
-        return group.put(picked, picked) if found is None else found
+        if quantity and only_quantity(v):
+            return group.pick(quantity, quantity_value, read)
+        picked = value_of(v, quantity, read)
+        key = (picked, notes := read.take_notes())
+        found = group.ids.get(key)
+        return group.put(key, picked, notes) if found is None else found
+
+    def _state(self, of_row: Picked, noted: str | None) -> int:
+        """Return the number of a row's state; `noted`: what was left out of this very resource, all its rows."""
+        if noted is not None:
+            element = f"{of_row[2]}."  # what was left out of one component concerns that one only
+            mine = [n for n in noted.split("\n") if "@component[" not in n or f"@{element}" in n]
+            noted = "\n".join(mine) or None
+        notes = "\n".join(n for n in (noted, PARTIAL if of_row[0] == SUBSETTED else None) if n) or None
+        key = of_row if noted is None else (*of_row, noted)
+        found = self._states.ids.get(key)
+        return self._states.put(key, of_row, notes) if found is None else found
 
     @staticmethod
     def _time(group: Group, r: Observation, read: Reading) -> int:
@@ -169,6 +184,8 @@ class ObservationRows:
             key = ("effectivePeriod", r.effectivePeriod.start, r.effectivePeriod.end)
         elif r.effectiveInstant is not None:
             key = ("effectiveInstant", r.effectiveInstant)
+        elif absent_by(r.effectiveDateTime_, read):
+            key = ("absent", None)  # the hospital says that the time is not known: when it was issued does not tell it
         else:
             key = ("issued", r.issued)
         number = group.ids.get(key)
@@ -204,110 +221,45 @@ class ObservationRows:
         return pa.table({name: arrays[name] for name in _COLUMNS})
 
 
-def _only_quantity(v: Value) -> bool:
-    return (
-        v.valueString is None
-        and not v.valueCodeableConcept
-        and not v.dataAbsentReason
-        and not v.valueInteger
-        and v.valueBoolean is None
-        and not v.valueRange
-        and not v.valueRatio
-        and not v.valueSampledData
-        and not v.valueTime
-        and not v.valueDateTime
-        and not v.valuePeriod
-    )
+def _some(raw: Raw) -> bool:
+    """Return whether an array has an entry; `null` and `[]` have none, anything else may mean something."""
+    text = bytes(raw)
+    return text != NULL and (not text.startswith(b"[") or len(_entries(text)) > 0)
 
 
-def _code(raw: bytes, where: str) -> Picked:
-    concept = _concept(raw) if raw else None
+def _code(raw: bytes, read: Reading) -> Picked:
+    concept = _code_element.read(raw, read.notes)
     code, text = codings(concept), text_of(concept)
     if code is None and text is None:
-        raise Reject("no-code", f"{where}code")
+        raise Reject("no-code", "code")
     return code, text
 
 
-def _bare(raw: bytes, read: Reading) -> Picked:
-    return (bare_codes(_concepts(raw)) if raw else None,)
+def _category(raw: bytes, read: Reading) -> Picked:
+    return (bare_codes(_category_element.read(raw, read.notes)),)
+
+
+def _interpretation(raw: bytes, read: Reading) -> Picked:
+    return (bare_codes(_interpretation_element.read(raw, read.notes)),)
 
 
 def _method(raw: bytes, read: Reading) -> Picked:
-    return (text_of(_concept(raw)) if raw else None,)
+    return (text_of(_method_element.read(raw, read.notes)),)
 
 
 def _specimen(raw: bytes, read: Reading) -> Picked:
-    return (read.referred(_reference(raw), "Specimen") if raw else None,)
+    return (read.referred(_specimen_element.read(raw, read.notes), "Specimen"),)
 
 
 def _dates(key: tuple[str | None, ...], period: Period | None, read: Reading) -> Picked:
     """Return start and end of effective[x]; `issued` dates the result only where nothing else does."""
     if key[0] == "effectivePeriod" and period is not None:
+        if period.start is None and period.end is None:
+            read.notes.append(UNDATED)
         start = read.date(period.start, "effectivePeriod.start")
         return *start, *read.date(period.end, "effectivePeriod.end")
-    if key[0] == "issued" and key[1] is not None:
+    if key[1] is None:
+        read.notes.append(UNDATED)
+    elif key[0] == "issued":
         read.notes.append("date-from-issued@issued")
     return *read.date(key[1], key[0] or ""), *NO_DATE
-
-
-def _quantity_value(raw: bytes, read: Reading) -> Picked:
-    q = _quantity(raw)
-    number = None
-    if len(q.value) > 0:
-        number = read.decimal(q.value)
-        if number is None:
-            raise Reject("decimal-malformed", "valueQuantity.value")
-    kind = "quantity" if number is not None else None
-    return kind, number, None, q.comparator, q.code, q.system, q.unit, None
-
-
-def _value(v: Value, quantity: bytes, where: str, read: Reading) -> Picked:
-    """Return kind, value, value_code, comparator, unit code, system and text, and dataAbsentReason."""
-    absent = None
-    if len(v.dataAbsentReason) > 0:
-        reason = _concept(bytes(v.dataAbsentReason))
-        absent = next((c.code for c in reason.coding or () if c.code), None) or reason.text or "unknown"
-    filled = {
-        "quantity": bool(quantity),
-        "string": v.valueString is not None,
-        "concept": len(v.valueCodeableConcept) > 0,
-        "integer": len(v.valueInteger) > 0,
-        "boolean": v.valueBoolean is not None,
-        "other": any(len(getattr(v, name)) for name in OTHER_VALUES),
-    }
-    kinds = [k for k, there in filled.items() if there]
-    if len(kinds) > 1:
-        raise Reject("two-values", f"{where}value[x]")
-    kind = kinds[0] if kinds else None
-    if kind == "quantity":
-        return (*_quantity_value(quantity, read)[:7], absent)
-    value = code = None
-    if kind == "string":
-        value = (v.valueString or "").strip()
-    elif kind == "concept":
-        concept = _concept(bytes(v.valueCodeableConcept))
-        value, code = text_of(concept), codings(concept)
-    elif kind == "integer":
-        value = read.decimal(v.valueInteger)
-        if value is None:
-            raise Reject("decimal-malformed", f"{where}valueInteger")
-    elif kind == "boolean":
-        value = "true" if v.valueBoolean else "false"
-    return kind, value, code, None, None, None, None, absent
-
-
-def _range(raw: bytes, read: Reading) -> Picked:
-    """Return low, high, their units and the text, where exactly one range is given.
-
-    Several ranges differ by age, sex or meaning; which one applies is not known here, so none is taken.
-    """
-    ranges = _ranges(raw) if raw else []
-    if len(ranges) != 1:
-        return None, None, None, None, None
-    one = ranges[0]
-    low = high = low_unit = high_unit = None
-    if one.low is not None:
-        low, low_unit = read.number(one.low.value, "referenceRange.low.value"), unit_of(one.low)
-    if one.high is not None:
-        high, high_unit = read.number(one.high.value, "referenceRange.high.value"), unit_of(one.high)
-    return low, high, low_unit, high_unit, one.text

@@ -11,8 +11,9 @@ from msgspec import Raw
 
 from adapter.intake.bearers import NO_PATIENT, NOBODY, Bearers
 from adapter.intake.dates import SiteClock
-from adapter.intake.decimals import decimal_text
+from adapter.intake.decimals import decimal_text, quoted_decimal
 from adapter.intake.structs import NONE, CodeableConcept, Quantity, Reference
+from adapter.intake.unprintable import one_line
 from adapter.references import base_of, conditional_identifier, identifier_text, identity
 from adapter.site import Keyer
 
@@ -50,6 +51,7 @@ class Reading:
 
     own: the hospital's base URLs, if declared. bearers: whose an identifier is, for references that name nothing else.
     servers: base URLs under which subjects were referred to, where the hospital has not said which are its own.
+    notes: what was left out of the resource in hand; parts: (reason, path) of its components that cannot be used.
     """
 
     clock: SiteClock
@@ -61,6 +63,7 @@ class Reading:
     bearers: Bearers = NOBODY
     servers: dict[bytes, set[str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    parts: list[tuple[str, str]] = field(default_factory=list)
     memo: dict[str, Any] = field(default_factory=dict)
     owners: dict[bytes, bytes | None] = field(default_factory=dict)
     _keyed: dict[str, bytes] = field(default_factory=dict)
@@ -116,12 +119,13 @@ class Reading:
         return moment.dtc, moment.day, moment.micros
 
     def number(self, raw: Raw, where: str) -> str | None:
-        """Return a secondary decimal's exact text; a malformed one is left out and noted."""
-        if raw == NONE:
+        """Return a secondary decimal's exact text; one sent as a string is used, a malformed one left out, both noted."""
+        if raw == NONE or bytes(raw) == b"null":
             return None
         text = self.decimal(raw)
         if text is None:
-            self.notes.append(f"decimal-dropped@{where}")
+            text = quoted_decimal(bytes(raw))
+            self.notes.append(f"decimal-dropped@{where}" if text is None else f"decimal-as-string@{where}")
         return text
 
     def decimal(self, raw: Raw) -> str | None:
@@ -169,10 +173,10 @@ def text_of(concept: CodeableConcept | None) -> str | None:
     if concept is None:
         return None
     if concept.text and not concept.text.isspace():
-        return concept.text
+        return one_line(concept.text)
     for c in concept.coding or ():
         if c.display:
-            return c.display
+            return one_line(c.display)
     for c in concept.coding or ():
         if c.code:
             return c.code

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from adapter.intake.reading import Reading
 from adapter.intake.tables import KEYED, MICROS, PARTIAL, SUBSETTED, schema_of
+from adapter.intake.unprintable import NOTED, PATTERN
 
 BATCH = 2048
 INSTANT = pa.timestamp("us", "UTC")
@@ -51,6 +52,22 @@ def as_array(values: Sequence[Any], type_: pa.DataType) -> pa.Array:
     return pa.array(values, type_)
 
 
+def _printable(arrays: list[pa.Array], schema: pa.Schema) -> list[pa.Array]:
+    """Return the columns with a blank for each character that no dataset can hold; a note says so at the row."""
+    found = None
+    for i, f in enumerate(schema):
+        if f.type == pa.string():
+            bad = pc.fill_null(pc.match_substring_regex(arrays[i], PATTERN), False)
+            if pc.any(bad).as_py():
+                arrays[i] = pc.replace_substring_regex(arrays[i], PATTERN, " ")
+                found = bad if found is None else pc.or_(found, bad)
+    if found is not None:
+        i = schema.get_field_index("notes")
+        noted = pc.binary_join_element_wise(arrays[i], NOTED, "\n", null_handling="skip")
+        arrays[i] = pc.if_else(found, noted, arrays[i])
+    return arrays
+
+
 class Rows(Protocol):
     def add(self, r: Any, read: Reading, head: tuple[Any, ...]) -> None: ...
 
@@ -79,7 +96,7 @@ class PlainRows:
             instants(c) if f.name == "updated" else as_array(c, f.type)
             for c, f in zip(columns, self._schema, strict=True)
         ]
-        self._batches.append(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
+        self._batches.append(pa.RecordBatch.from_arrays(_printable(arrays, self._schema), schema=self._schema))
         self._rows = []
 
     def table(self) -> pa.Table | None:

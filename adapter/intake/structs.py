@@ -7,7 +7,7 @@ makes them mandatory: the reader says what is missing, with a reason.
 from __future__ import annotations
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, field
 
 NONE = Raw(b"")  # a Raw field that is absent; msgspec has no optional Raw
 
@@ -21,6 +21,7 @@ class Coding(Struct, gc=False):
 class CodeableConcept(Struct, gc=False):
     coding: list[Coding] | None = None
     text: str | None = None
+    extension: Raw = NONE
 
 
 class Identifier(Struct, gc=False):
@@ -34,7 +35,11 @@ class Reference(Struct, gc=False):
 
 
 class Quantity(Struct, gc=False):
+    """`value_` is the sibling `_value`: extensions of the number, which say why it is absent."""
+
     value: Raw = NONE
+    value_: Raw = field(default=NONE, name="_value")
+    extension: Raw = NONE
     comparator: str | None = None
     unit: str | None = None
     system: str | None = None
@@ -65,11 +70,18 @@ class Meta(Struct, gc=False):
 class Extension(Struct, gc=False):
     url: str | None = None
     extension: list[Extension] | None = None
+    valueCode: str | None = None
     valueCoding: Coding | None = None
     valueCodeableConcept: CodeableConcept | None = None
     valueString: str | None = None
     valueQuantity: Quantity | None = None
     valueReference: Reference | None = None
+
+
+class Primitive(Struct, gc=False):
+    """What a sibling such as `_valueString` holds: FHIR's place for the extensions of a primitive."""
+
+    extension: list[Extension] | None = None
 
 
 class Resource(Struct, gc=False, kw_only=True):
@@ -85,26 +97,38 @@ class Resource(Struct, gc=False, kw_only=True):
 class ReferenceRange(Struct, gc=False):
     low: Quantity | None = None
     high: Quantity | None = None
+    type: CodeableConcept | None = None
+    appliesTo: list[CodeableConcept] | None = None
+    age: Range | None = None
     text: str | None = None
+    modifierExtension: Raw = NONE
 
 
 class Value(Resource, gc=False, kw_only=True):
     """The value[x] of an Observation or of one of its components (a component is no resource, but has id and modifiers).
 
+    A name with `_` behind it is the sibling `_name`: the extensions of a primitive, which say why it is absent.
     Elements that repeat byte for byte from one result to the next stay raw and are decoded once (adapter.intake.memo).
     """
 
     code: Raw = NONE
     valueQuantity: Raw = NONE
     valueString: str | None = None
+    valueString_: Raw = field(default=NONE, name="_valueString")
     valueCodeableConcept: Raw = NONE
     valueInteger: Raw = NONE
+    valueInteger_: Raw = field(default=NONE, name="_valueInteger")
     valueBoolean: bool | None = None
+    valueBoolean_: Raw = field(default=NONE, name="_valueBoolean")
     valueRange: Raw = NONE
     valueRatio: Raw = NONE
     valueSampledData: Raw = NONE
-    valueTime: Raw = NONE
-    valueDateTime: Raw = NONE
+    valueAttachment: Raw = NONE
+    valueReference: Raw = NONE
+    valueTime: str | None = None
+    valueTime_: Raw = field(default=NONE, name="_valueTime")
+    valueDateTime: str | None = None
+    valueDateTime_: Raw = field(default=NONE, name="_valueDateTime")
     valuePeriod: Raw = NONE
     dataAbsentReason: Raw = NONE
     interpretation: Raw = NONE
@@ -121,12 +145,13 @@ class Observation(Value, gc=False):
     subject: Raw = NONE
     focus: Raw = NONE
     effectiveDateTime: str | None = None
+    effectiveDateTime_: Raw = field(default=NONE, name="_effectiveDateTime")
     effectivePeriod: Period | None = None
     effectiveInstant: str | None = None
     issued: str | None = None
     method: Raw = NONE
     specimen: Raw = NONE
-    component: list[Component] | None = None
+    component: list[Component | None] | None = None
     hasMember: Raw = NONE
 
 

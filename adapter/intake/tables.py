@@ -50,14 +50,16 @@ TABLES: dict[str, tuple[Column, ...]] = {
         Column("code", TEXT, "code.coding as system|code, one per line"),
         Column("code_text", TEXT, "code.text, else the first coding's display"),
         Column("category", TEXT, "category.coding.code"),
-        Column("kind", TEXT, "which value[x]: quantity, string, concept, integer, boolean, other, or empty"),
+        Column(
+            "kind", TEXT, "which value[x]: quantity, string, concept, integer, boolean, range, text, other, or empty"
+        ),
         Column("value", TEXT, "value[x]"),
         Column("value_code", TEXT, "valueCodeableConcept.coding as system|code"),
         Column("comparator", TEXT, "valueQuantity.comparator"),
         Column("unit_code", TEXT, "valueQuantity.code"),
         Column("unit_system", TEXT, "valueQuantity.system"),
         Column("unit_text", TEXT, "valueQuantity.unit"),
-        Column("absent", TEXT, "dataAbsentReason.coding.code"),
+        Column("absent", TEXT, "dataAbsentReason.coding.code, else the data-absent-reason extension of value[x]"),
         *dated("", "effective[x]"),
         *dated("end_", "effectivePeriod.end"),
         Column("interpretation", TEXT, "interpretation.coding.code"),
@@ -65,7 +67,10 @@ TABLES: dict[str, tuple[Column, ...]] = {
         Column("high", TEXT, "referenceRange.high.value"),
         Column("low_unit", TEXT, "referenceRange.low.code, else .unit"),
         Column("high_unit", TEXT, "referenceRange.high.code, else .unit"),
-        Column("range_text", TEXT, "referenceRange.text"),
+        Column("range_text", TEXT, "referenceRange.text, else its limits as text"),
+        Column(
+            "ranges", TEXT, "referenceRange, where one of several may apply: their limits, population and age as JSON"
+        ),
         Column("method", TEXT, "method.text, else its first display"),
         Column("specimen", KEYED, "keyed id of specimen"),
         Column("focus", pa.bool_(), "focus exists"),

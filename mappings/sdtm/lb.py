@@ -9,6 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adapter.derive.coding import coded, resolved_units, unmapped
+from adapter.derive.days import age_in_years
+from adapter.derive.findings import standardised
+from adapter.derive.ranges import COLUMNS as LIMITS
+from adapter.derive.ranges import applicable
 from adapter.derive.results import (
     counts_from_percent,
     last_before_exposure,
@@ -17,7 +21,6 @@ from adapter.derive.results import (
     range_indicator,
     standard_text,
 )
-from adapter.derive.strings import numeric_parts
 from adapter.spec import (
     ASSIGNED,
     COLLECTED,
@@ -46,13 +49,15 @@ def laboratory_results(inputs: Inputs) -> Records:
     """Return one record per laboratory result (Observation or component), and one per derived count.
 
     A result about somebody else (Observation.focus), without a known code, without a value, or in a unit that cannot be
-    converted becomes no record; each such row has its reason.
+    converted becomes no record; each such row has its reason. So has a Quantity without a value whose unit is none: it
+    may be the result.
     """
     o = inputs.frame("Observation")
     meaning = coded(inputs.knowledge.codes["observations"], o["code"], o["code_text"], only=MEANING)
     silent = o["kind"].isna() & o["absent"].isna()
     here = meaning["domain"] == DOMAIN
     known = meaning["known"].astype(bool)
+    no_unit = _unit_is_none(o, here & silent, inputs)
     # the first reason that holds; a result of another domain that is built has none: that domain answers for it
     why = np.select(
         [
@@ -60,6 +65,7 @@ def laboratory_results(inputs: Inputs) -> Records:
             silent & o["members"].fillna(False).astype(bool),
             ~known,
             ~here & ~meaning["domain"].isin(inputs.built),
+            no_unit,
             here & silent,
             here & (o["kind"] == "other").fillna(False),
         ],
@@ -68,6 +74,7 @@ def laboratory_results(inputs: Inputs) -> Records:
             "panel-without-value",
             "unmapped-code",
             "domain-not-built",
+            "unit-unknown",
             "no-result",
             "value-type-not-read",
         ],
@@ -80,7 +87,8 @@ def laboratory_results(inputs: Inputs) -> Records:
     kept = here & (why == "")
     o = o[kept].assign(specimen_key=specimen[kept.to_numpy()]).join(meaning[kept].add_prefix("to_"))
     o = _with_specimen(o, inputs)
-    o = _standardised(o, inputs)
+    o = _with_ranges(o, inputs)
+    o = standardised(o, inputs.knowledge.units, inputs.knowledge.terminology.codelist("C102580").terms)
     o.loc[_replayed(o, inputs), "why"] = "duplicate-result"
     lost.loc[o["row"]] = o["why"].to_numpy()
     o = o[o["why"] == ""].assign(derived="")
@@ -90,11 +98,31 @@ def laboratory_results(inputs: Inputs) -> Records:
     if parents is not None:
         parents["record"] += len(o)
     parents = joined([p for p in (parents, from_specimen) if p is not None])
-    bare = frame.index[frame["unitless"].astype(bool) & (frame["derived"] == "")]
-    issues = issues_of(bare, frame.loc[bare, "USUBJID"].to_numpy(), "unit-missing", UNITLESS)
-    return Records(
-        frame, parents, {"Observation": lost[lost != ""]}, joined([issues]), missing if len(missing) else None
-    )
+    issues = []
+    for column, (code, message) in ISSUES.items():
+        odd = frame.index[frame[column].astype(bool) & (frame["derived"] == "")]
+        issues.append(issues_of(odd, frame.loc[odd, "USUBJID"].to_numpy(), code, message))
+    return Records(frame, parents, {"Observation": lost[lost != ""]}, joined(issues), missing if len(missing) else None)
+
+
+ISSUES = {
+    "unitless": ("unit-missing", "a number without a unit where the test needs one; no standard result"),
+    "unread": ("number-not-read", "a text with digits where the test has a number; it stays a text"),
+    "odd_limit": ("range-unit-unknown", "the unit of a reference range is in no unit table; its limits were left out"),
+}
+"""Column of the records -> what a human should look at."""
+
+
+def _unit_is_none(o: pd.DataFrame, silent: pd.Series[bool], inputs: Inputs) -> pd.Series[bool]:
+    """Return which results without a value have a unit that is none: `{"unit": "negative"}`."""
+    found = pd.Series(False, index=o.index)
+    some = silent & (o["unit_code"].notna() | o["unit_text"].notna())
+    if some.any():
+        q = o[some]
+        found[some] = (
+            resolved_units(inputs.knowledge.units, q["unit_code"], q["unit_system"], q["unit_text"])["ucum"] == ""
+        )
+    return found
 
 
 def _replayed(o: pd.DataFrame, inputs: Inputs) -> pd.Index:
@@ -111,9 +139,6 @@ def _replayed(o: pd.DataFrame, inputs: Inputs) -> pd.Index:
     content = [f"{s.hex()}{e}" for s, e in zip(sha, copies["element"], strict=True)]
     ordered = copies.assign(content=content).sort_values("content", kind="stable")
     return ordered.index[ordered.duplicated(same, keep="first")]
-
-
-UNITLESS = "a number without a unit where the test needs one; no standard result"
 
 
 MEANING = (
@@ -163,7 +188,30 @@ def _with_specimen(o: pd.DataFrame, inputs: Inputs) -> pd.DataFrame:
     o["time_row"] = np.where(use, row, -1)
     for column in ("dtc", "day", "micros"):
         o[column] = o[column].where(~use, taken[column])
-    o["notes"] = o["notes"].where(~use, None)
+    o["notes"] = o["notes"].where(~use, text(o["notes"]).str.replace(DATE_NOTES, "", regex=True))
+    return o
+
+
+DATE_NOTES = r"\n?date-(?:missing|from-issued)@[^\n]*"
+
+
+def _with_ranges(o: pd.DataFrame, inputs: Inputs) -> pd.DataFrame:
+    """Take the reference range that applies to the subject's sex and age, where a result has several (point 24)."""
+    several = o["ranges"].notna()
+    if not several.any():
+        return o
+    terms = [r for r in inputs.knowledge.codes["demographics"] if r["variable"] == "SEX" and r["ct"] in ("F", "M")]
+    sexes = {name.casefold(): r["ct"] for r in terms for name in (r["code"], r["display"]) if name}
+    p = inputs.facts["Patient"].frame
+    records = p.groupby("USUBJID")[["gender", "birth_dtc"]]
+    alike = records.first().where(records.nunique() == 1)  # records of one person that differ tell nothing
+    who = alike.reindex(o.loc[several, "USUBJID"]).set_axis(o.index[several])
+    sex = text(who["gender"]).str.casefold().map(sexes).fillna("")
+    age = age_in_years(who["birth_dtc"], text(o.loc[several, "dtc"]), "empty")
+    chosen = applicable(o.loc[several, "ranges"], sex, age, sexes)
+    for column in LIMITS:
+        o[column] = o[column].astype(object)
+        o.loc[several, column] = chosen[column].where(chosen[column].notna(), None)
     return o
 
 
@@ -174,67 +222,6 @@ def _specimen_parents(o: pd.DataFrame) -> pd.DataFrame | None:
         used = o[o[column] >= 0]
         parts.append(parents_of(used.index, variable, "Specimen", used[column].to_numpy()))
     return joined(parts)
-
-
-def _standardised(o: pd.DataFrame, inputs: Inputs) -> pd.DataFrame:
-    """Add the result as received, its unit, the standard result, the limits, and `why` where it cannot be converted."""
-    units = inputs.knowledge.units
-    o = o.copy()
-    value, comparator, unit_text = text(o["value"]), text(o["comparator"]), text(o["unit_text"])
-    is_string = o["kind"] == "string"
-    if is_string.any():
-        parts = numeric_parts(value[is_string])
-        numeric = parts["number"] != ""
-        where = parts.index[numeric]
-        value.loc[where], comparator.loc[where] = parts.loc[numeric, "number"], parts.loc[numeric, "comparator"]
-        unit_text.loc[where] = parts.loc[numeric, "rest"].where(parts.loc[numeric, "rest"] != "", unit_text.loc[where])
-        o["kind"] = o["kind"].astype(object)
-        o.loc[where, "kind"] = "quantity"
-    unit = resolved_units(units, o["unit_code"], o["unit_system"], unit_text)
-    numeric = o["kind"].isin(["quantity", "integer"]) & (o["to_result_type"] != "text")
-    needs = numeric & (o["to_standard_ucum"] != "")
-    standard, why = units.standard_results(
-        value.where(numeric, None),
-        unit["ucum"].where(unit["ucum"] != "", None),
-        o["to_standard_ucum"],
-        o["to_decimals"],
-        o["to_molar_mass"].where(o["to_molar_mass"] != "", None),
-        o["to_charge"].where(o["to_charge"] != "", None),
-        comparator.where(comparator != "", None),
-    )
-    o["why"] = pd.Series(why, index=o.index, dtype="object").fillna("")
-    o.loc[needs & (unit["ucum"] == "") & unit["given"], "why"] = "unit-unknown"
-    # a number without any unit stays as it was received; what it means in the standard unit is not known
-    o["unitless"] = needs & (unit["ucum"] == "") & ~unit["given"] & (o["to_standard_ucum"] != "1")
-    o.loc[o["unitless"], "why"] = ""
-    front = comparator.where(numeric, "")
-    o["orres"] = front + value
-    o["orresu"] = unit["ct"].where(unit["ct"] != "", unit["ucum"]).where(numeric, "")
-    o["stresc"] = pd.Series(standard, index=o.index, dtype="object").fillna("").astype("str")
-    o.loc[~numeric, "stresc"] = _terms(value[~numeric], inputs)
-    o["stresu"] = o["to_standard_unit"].where(numeric & ~o["unitless"], "")
-    for side in ("low", "high"):
-        limit_unit = resolved_units(units, o[f"{side}_unit"], pd.Series(None, index=o.index), o[f"{side}_unit"])["ucum"]
-        limit, _ = units.standard_results(
-            text(o[side]).where(numeric & o[side].notna(), None),
-            limit_unit.where(limit_unit != "", unit["ucum"]).where(lambda u: u != "", None),
-            o["to_standard_ucum"],
-            o["to_decimals"],
-            o["to_molar_mass"].where(o["to_molar_mass"] != "", None),
-            o["to_charge"].where(o["to_charge"] != "", None),
-        )
-        o[f"st_{side}"] = pd.Series(limit, index=o.index, dtype="object").fillna("")
-    limits = o["low"].notna() | o["high"].notna()
-    o["stnrc"] = text(o["range_text"]).where(~limits, "")
-    o["stat"] = np.where(o["kind"].isna(), "NOT DONE", "")
-    o["reasnd"] = text(o["absent"]).where(o["kind"].isna(), "")
-    return o
-
-
-def _terms(value: pd.Series[str], inputs: Inputs) -> pd.Series[str]:
-    """Return text results as terms of LBSTRESC (C102580) where they are one but for case, else as received."""
-    terms = {t.upper(): t for t in inputs.knowledge.terminology.codelist("C102580").terms}
-    return value.map(lambda v: terms.get(v.upper(), v)).astype("str")
 
 
 def _derived_counts(o: pd.DataFrame, inputs: Inputs) -> tuple[pd.DataFrame, pd.DataFrame | None]:
@@ -263,7 +250,7 @@ def _derived_counts(o: pd.DataFrame, inputs: Inputs) -> tuple[pd.DataFrame, pd.D
             new = o.iloc[found["record"].to_numpy()].copy()
             for column in ("orres", "orresu", "st_low", "st_high", "stnrc", "low", "high", "notes", "interpretation"):
                 new[column] = "" if column != "notes" else None
-            new["stresc"], new["derived"] = found["text"].to_numpy(), "Y"
+            new["stresc"], new["derived"], new["counted"] = found["text"].to_numpy(), "Y", True
             for column in ("testcd", "test", "cat", "standard_unit", "specimen"):
                 new[f"to_{column}"] = tests[analyte.testcd][column] if analyte.testcd in tests else ""
             new["stresu"], new["to_loinc"], new["to_method"] = new["to_standard_unit"], "", ""
@@ -358,7 +345,7 @@ VARIABLES = (
         "LBSTRESN",
         "Numeric Result/Finding in Standard Units",
         "Num",
-        call(number_of, "LBSTRESC"),
+        call(number_of, "LBSTRESC", "counted"),
         DERIVED,
         "Exp",
         "Result Qualifier",

@@ -127,7 +127,7 @@ READ = [
     ("0.9x10^9/L", None, "0.9", "x10^9/L"),
     ("1.2×10⁹/L", None, "1.2", "×10⁹/L"),
     ("１２．５　ｇ／Ｌ", None, "12.5", "g/L"),
-    ("1,500/uL", None, "1500", "/uL"),
+    ("1,500.0/uL", None, "1500.0", "/uL"),
     ("1,234,567", None, "1234567", ""),
     ("2.1E3 copies/mL", None, "2.1E3", "copies/mL"),
     ("12个/L", None, "12", "个/L"),
@@ -144,6 +144,7 @@ def test_strings_that_are_numbers(text: str, comparator: str | None, number: str
 
 
 UNREAD = [
+    "1,500", "<1,234 /uL", "12,345",
     "1,5", "0,500", "12,34", "10-20", "10 - 20", "10~20", "3+", "+5", "1:128", "120/80", "20 000", "5.", "<>5", "<<5",
     "5 to 10", "5至10", "5以上", "007", "2 x 9", "2024-03-01", "12:30", "GT45", "", ">", "positive", "1.2.3", "1e99",
     "阴性", "see note 5", "5±1",
@@ -160,6 +161,11 @@ def test_strings_that_are_not_guessed(text: str) -> None:
 )
 def test_decimal_comma_is_a_setting(text: str, number: str | None) -> None:
     assert numeric_string(text, ",").number == number
+
+
+def test_a_point_as_declared_mark_makes_every_comma_a_thousand() -> None:
+    assert numeric_string("1,500/uL", ".") == (None, "1500", "/uL")
+    assert numeric_string("1,5", ".").number is None
 
 
 @given(st.text(max_size=20))
@@ -179,7 +185,9 @@ def test_grouped_and_full_width_spellings_mean_the_same(sign: str, units: int, d
     plain_text = f"{sign}{value:f}"
     expected = (sign or None, f"{value:f}", "")
     for text in (plain_text, f"{sign} {value:,f}", plain_text.translate(wide)):
-        assert numeric_string(text) == expected
+        assert numeric_string(text, ".") == expected
+        if f"{value:,f}".count(",") != 1 or decimals:
+            assert numeric_string(text) == expected
 
 
 def test_column_reads_each_row_and_keeps_the_index() -> None:

@@ -53,13 +53,13 @@ def test_byte_pieces(text: str, size: int, expected: list[str]) -> None:
 
 def test_numeric_parts_has_no_missing_values() -> None:
     found = numeric_parts(
-        pd.Series(["<0.5", "1.0E3", "＞1,000 10*9/L", "阴性", "<>5"], index=[4, 3, 2, 1, 0], dtype="str")
+        pd.Series(["<0.5", "1.0E3", "＞1,000.0 10*9/L", "阴性", "<>5"], index=[4, 3, 2, 1, 0], dtype="str")
     )
     assert list(found.index) == [4, 3, 2, 1, 0]
     assert found.to_numpy().tolist() == [
         ["<", "0.5", ""],
         ["", "1.0E3", ""],
-        [">", "1000", "10*9/L"],
+        [">", "1000.0", "10*9/L"],
         ["", "", "阴性"],
         ["", "", "<>5"],
     ]

@@ -100,7 +100,8 @@ def test_statuses(status: str) -> None:
     ("dose", "columns", "notes"),
     [
         ({"value": 4.10, "unit": "mg"}, ("4.1", None, "mg"), None),
-        ({"value": "5", "code": "mg"}, (None, "mg", None), "decimal-dropped@dosage.dose.value"),
+        ({"value": "5", "code": "mg"}, ("5", "mg", None), "decimal-as-string@dosage.dose.value"),
+        ({"value": "five", "code": "mg"}, (None, "mg", None), "decimal-dropped@dosage.dose.value"),
         ({"unit": "mg"}, (None, None, "mg"), None),
         ({"value": 1e3}, ("1000.0", None, None), None),
     ],
