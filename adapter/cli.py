@@ -1,7 +1,8 @@
 """The command fhir2cdisc: argument parsing, progress and exit codes; the work is done by adapter.run and its like.
 
-Exit codes: 0 done; 3 `build` done, but something was rejected; 2 bad arguments or input that cannot be read; 1 any
-other failure; 130 and 143 stopped by Ctrl-C or SIGTERM. Results go to stdout, progress and errors to stderr.
+Exit codes: 0 done; 3 done, but `build` rejected something, or `codes check` found what no table knows; 2 bad arguments
+or input that cannot be read; 1 any other failure; 130 and 143 stopped by Ctrl-C or SIGTERM. Results go to stdout,
+progress and errors to stderr.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ TRIAL = "pgf_msc"
 FORMATS = ("xpt",)
 STAGING = ".writing-"
 STOPS = {int(signal.SIGINT): "Ctrl-C", int(signal.SIGTERM): "SIGTERM"}
+TRIAL_OPTION = click.option(
+    "--trial", metavar="NAME|DIR", default=TRIAL, show_default=True, help="Shipped trial, or a folder."
+)
 
 
 class Stopped(BaseException):
@@ -182,7 +186,7 @@ def _empty_folder(folder: Path) -> Path:
 @cli.command(short_help="Build the SDTM package of FHIR input.")
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
 @click.option("--enrolment", metavar="FILE", help="Enrolment log (CSV).  [default: who ResearchSubject names]")
-@click.option("--trial", metavar="NAME|DIR", default=TRIAL, show_default=True, help="Shipped trial, or a folder.")
+@TRIAL_OPTION
 @click.option(
     "--site", metavar="DIR", help="Private folder: key, link file, own code maps.  [default: site beside the log]"
 )
@@ -233,6 +237,35 @@ def _shield_workers() -> None:
 def _rejected(out: Path) -> Counter[str]:
     with open(out / "rejects.ndjson", encoding="utf-8") as f:
         return Counter(str(json.loads(line)["reason"]) for line in f)
+
+
+@cli.group(short_help="Check a hospital's codes and units.")
+def codes() -> None:
+    """A hospital's codes and units: what is mapped, and what is not."""
+
+
+@codes.command(short_help="List codes and units that no table knows.")
+@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
+@click.option("--enrolment", metavar="FILE", help="Look at its subjects only (CSV).  [default: all patients]")
+@TRIAL_OPTION
+@click.option("--site", metavar="DIR", help="Folder with own code maps.  [default: site beside the log]")
+@click.option("--out", metavar="DIR", help="Write codes.csv and units.csv to fill in here.")
+@click.option("--json", "as_json", is_flag=True, help="Print the whole answer as JSON.")
+def check(inputs: tuple[str, ...], out: str | None, as_json: bool, **told: Any) -> int:
+    """List the codes and units in FHIR files that no table knows, the most frequent first. Nothing is built.
+
+    Exit code 0: every code and unit is known. 3: some are not. 2: bad arguments or unreadable input.
+    """
+    from adapter.codes_check import check_codes
+    from adapter.codes_report import answer, write_skeletons
+    from adapter.progress import Shown
+
+    with Shown(sys.stderr) as progress:
+        found = check_codes(inputs, progress=progress, **told)
+    _say(answer(found, as_json))
+    for path in write_skeletons(found, Path(out), told["site"], told["enrolment"]) if out else ():
+        click.echo(f"To fill in: {path}", err=True)
+    return 0 if found.complete else 3
 
 
 @cli.command()

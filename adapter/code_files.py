@@ -10,8 +10,8 @@ from pathlib import Path
 
 from adapter.errors import InputError, unknown
 
-REMARKS = frozenset(["records", "share", "suggestion", "because", "usual_unit", "tests"])
-"""Columns that `codes check` adds to tell a human what to fill in; they are not read."""
+REMARKS = frozenset(["records", "share", "suggestion", "because", "usual_unit", "tests", "note"])
+"""Columns for people: what `codes check` says beside a line to fill in, and notes. They are not read."""
 
 
 def read_rows(

@@ -12,7 +12,17 @@ from adapter.terminology import Terminology
 from adapter.trial import Trial
 from adapter.units import UnitTable
 
-TABLES = ("observations", "drugs", "procedures", "routes", "doseforms", "frequencies", "demographics", "specimens")
+TABLES = (
+    "observations",
+    "drugs",
+    "procedures",
+    "routes",
+    "doseforms",
+    "frequencies",
+    "demographics",
+    "specimens",
+    "names",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,9 @@ class _Finder:
         found = [_Target(name, row) for name in within if (row := self._row(name, wanted)) is not None]
         if len(found) > 1:
             kinds = ", ".join(kind for kind, name in TABLES.items() if name in {t.table for t in found})
-            raise InputError(f"{place}: {wanted!r} stands in several tables; expected the column resource to say: {kinds}")
+            raise InputError(
+                f"{place}: {wanted!r} stands in several tables; expected the column resource to say: {kinds}"
+            )
         if not found:
             if any(c.isdigit() for c in wanted) and wanted.count("-") == 1 and not is_loinc(wanted.rpartition("|")[2]):
                 raise InputError(f"{place}: map_to {_not_loinc(wanted)}")
@@ -149,7 +151,9 @@ class _Finder:
         system, bar, code = wanted.rpartition("|")
         if bar:
             return self.tables[name].get(system, code)
-        return self._by_code[name].get(wanted.strip().upper()) or self._by_name[name].get(" ".join(wanted.upper().split()))
+        return self._by_code[name].get(wanted.strip().upper()) or self._by_name[name].get(
+            " ".join(wanted.upper().split())
+        )
 
     def _ignored(self, place: str, within: Iterable[str], system: str, code: str) -> Iterable[_Target]:
         for name in within:

@@ -25,7 +25,14 @@ ICD9_CM = "http://hl7.org/fhir/sid/icd-9-cm"
 # Other spellings met for the same code systems; scheme, `www.`, case and a slash at the end do not matter.
 _SPELLINGS: dict[str, tuple[str, ...]] = {
     LOINC: ("2.16.840.1.113883.6.1", "LOINC", "LN"),
-    SNOMED: ("2.16.840.1.113883.6.96", "http://snomed.info/xsct", "http://snomed.info", "SNOMED CT", "SNOMED-CT", "SCT"),
+    SNOMED: (
+        "2.16.840.1.113883.6.96",
+        "http://snomed.info/xsct",
+        "http://snomed.info",
+        "SNOMED CT",
+        "SNOMED-CT",
+        "SCT",
+    ),
     ATC: (
         "2.16.840.1.113883.6.73",
         "http://www.whocc.no/atcddd",
