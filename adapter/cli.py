@@ -17,7 +17,7 @@ import signal
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from multiprocessing import forkserver
 from pathlib import Path
@@ -27,16 +27,13 @@ from typing import Any
 import click
 
 from adapter import __version__
+from adapter.commands import TRIAL, TRIAL_OPTION, codes, say, swallow
 from adapter.errors import AdapterError, InputError, OutputError, unknown
 
 PROGRAM = "fhir2cdisc"
-TRIAL = "pgf_msc"
 FORMATS = ("xpt",)
 STAGING = ".writing-"
 STOPS = {int(signal.SIGINT): "Ctrl-C", int(signal.SIGTERM): "SIGTERM"}
-TRIAL_OPTION = click.option(
-    "--trial", metavar="NAME|DIR", default=TRIAL, show_default=True, help="Shipped trial, or a folder."
-)
 
 
 class Stopped(BaseException):
@@ -88,22 +85,7 @@ def _complain(message: str) -> None:
     try:
         click.echo(f"{PROGRAM}: {message}", err=True)
     except BrokenPipeError:
-        _swallow(sys.stderr.fileno())
-
-
-def _say(lines: Iterable[str]) -> None:
-    """Print to stdout. Where its reader has gone away (`| head`), the rest is not printed and the exit code stays."""
-    try:
-        for line in lines:
-            click.echo(line)
-    except BrokenPipeError:
-        _swallow(sys.stdout.fileno())
-
-
-def _swallow(handle: int) -> None:
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, handle)
-    os.close(nowhere)
+        swallow(sys.stderr.fileno())
 
 
 def _formats(_: click.Context, __: click.Parameter, value: str) -> str:
@@ -140,7 +122,7 @@ def demo(subjects: int | None, seed: int | None, trial: str, out: str) -> None:
         shutil.rmtree(staging, ignore_errors=True)
     resources = sum(n for kind, n in counts.items() if kind[:1].isupper())
     log, fhir = folder / "enrolment.csv", folder / "fhir"
-    _say(
+    say(
         [
             f"Wrote {counts['subjects']:,} randomised subjects of trial {trial}, {resources:,} FHIR resources:",
             f"  {fhir}  FHIR R4 as NDJSON",
@@ -213,7 +195,7 @@ def build(inputs: tuple[str, ...], out: str, workers: int | None, format_: str, 
     with Shown(sys.stderr) as progress:
         result = run(inputs, out, workers=workers, progress=progress, **told)
     rejected = _rejected(result.out)
-    _say(
+    say(
         [*closing_table(result.counts, result.manifest["subjects"], result.out, rejected), "", f"Package: {result.out}"]
     )
     if result.exit_code:
@@ -239,33 +221,7 @@ def _rejected(out: Path) -> Counter[str]:
         return Counter(str(json.loads(line)["reason"]) for line in f)
 
 
-@cli.group(short_help="Check a hospital's codes and units.")
-def codes() -> None:
-    """A hospital's codes and units: what is mapped, and what is not."""
-
-
-@codes.command(short_help="List codes and units that no table knows.")
-@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
-@click.option("--enrolment", metavar="FILE", help="Look at its subjects only (CSV).  [default: all patients]")
-@TRIAL_OPTION
-@click.option("--site", metavar="DIR", help="Folder with own code maps.  [default: site beside the log]")
-@click.option("--out", metavar="DIR", help="Write codes.csv and units.csv to fill in here.")
-@click.option("--json", "as_json", is_flag=True, help="Print the whole answer as JSON.")
-def check(inputs: tuple[str, ...], out: str | None, as_json: bool, **told: Any) -> int:
-    """List the codes and units in FHIR files that no table knows, the most frequent first. Nothing is built.
-
-    Exit code 0: every code and unit is known. 3: some are not. 2: bad arguments or unreadable input.
-    """
-    from adapter.codes_check import check_codes
-    from adapter.codes_report import answer, write_skeletons
-    from adapter.progress import Shown
-
-    with Shown(sys.stderr) as progress:
-        found = check_codes(inputs, progress=progress, **told)
-    _say(answer(found, as_json))
-    for path in write_skeletons(found, Path(out), told["site"], told["enrolment"]) if out else ():
-        click.echo(f"To fill in: {path}", err=True)
-    return 0 if found.complete else 3
+cli.add_command(codes)
 
 
 @cli.command()
@@ -285,9 +241,7 @@ def domains() -> None:
     for d in sorted(shipped(), key=lambda d: d.name):
         more = f" + {len(d.supplemental)}" if d.supplemental else ""
         rows.append((d.name, d.label, f"{len(d.main)}{more}", sources(d)))
-    _say(
-        [*aligned(rows), "", "n + m: m variables go to SUPP--. What every variable is made from: OUT/sdtm/define.xml."]
-    )
+    say([*aligned(rows), "", "n + m: m variables go to SUPP--. What every variable is made from: OUT/sdtm/define.xml."])
 
 
 @cli.command()
@@ -303,7 +257,7 @@ def trials() -> None:
         rows.append((name, trial.study.id, ", ".join(trial.arms), trial.study.time_zone))
         titles += ["", *textwrap.wrap(f"{name}: {trial.study.title}", WIDTH), f"  {folder}"]
     own = f"A trial of your own is a folder like these, named by its path: {PROGRAM} build ... --trial DIR"
-    _say([*aligned(rows), *titles, "", own])
+    say([*aligned(rows), *titles, "", own])
 
 
 @cli.command(short_help="Check whether this machine is fit.")
@@ -317,7 +271,7 @@ def doctor() -> int:
     rows = [("", "check", "found", "needed")]
     rows += [("ok" if c.ok else "FAIL", c.what, c.found, c.needed) for c in checks]
     bad = sum(not c.ok for c in checks)
-    _say([*aligned(rows), "", f"{bad} of {len(checks)} checks failed" if bad else "This machine is fit."])
+    say([*aligned(rows), "", f"{bad} of {len(checks)} checks failed" if bad else "This machine is fit."])
     return 1 if bad else 0
 
 

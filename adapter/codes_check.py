@@ -106,9 +106,9 @@ class _Everyone(dict[bytes, int]):
 
 def check_codes(
     inputs: Sequence[str],
+    trial: str,
     enrolment: str | None = None,
     site: str | None = None,
-    trial: str = "pgf_msc",
     progress: Progress = lambda stage, done, total: None,
 ) -> Checked:
     """Return what of the codes and units in files and folders is mapped and what is not.
