@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Collection, Iterator
 from importlib.resources.abc import Traversable
 from io import StringIO
@@ -74,13 +75,13 @@ def _text(file: Traversable | Path) -> str:
 def _is_chinese(data: bytes) -> bool:
     """Return whether bytes that are no UTF-8 are GB18030.
 
-    Nearly all Latin-1 text is GB18030 too (`µg` is one Chinese character there), but its second bytes are ASCII letters;
-    those of the characters in use (GB 2312) are not.
+    Nearly all Latin-1 text is GB18030 too (`µg` is one Chinese character there). But characters in use (GB 2312) have no
+    ASCII letter as second byte, and none stands alone between two Latin letters, as one made of `öß` would.
     """
     try:
         text = data.decode("gb18030")
     except UnicodeDecodeError:
         return False
-    pairs = [c.encode("gb18030") for c in text if not c.isascii()]
-    usual = sum(len(p) == 2 and p[1] >= 0xA1 for p in pairs)
-    return 2 * usual > len(pairs)
+    found = re.findall(r"(?<![A-Za-z])[^\x00-\x7f]|[^\x00-\x7f](?![A-Za-z])", text)
+    usual = sum(len(pair := c.encode("gb18030")) == 2 and pair[1] >= 0xA1 for c in found)
+    return 2 * usual > sum(not c.isascii() for c in text)
