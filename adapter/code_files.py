@@ -63,13 +63,22 @@ def _text(file: Traversable | Path) -> str:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise InputError(f"{file}: UTF-16, expected UTF-8 or GB18030; in a spreadsheet save as CSV UTF-8")
     try:
-        return data.decode("utf-8-sig")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as e:
         if _is_chinese(data):
             return data.decode("gb18030")
         raise InputError(
             f"{file}: neither UTF-8 (byte {e.start}) nor GB18030; in a spreadsheet save as CSV UTF-8"
         ) from e
+    # a few Chinese characters may happen to be UTF-8 too, of letters that are met in no unit and no code (千 is ǧ)
+    odd = re.findall("[^\\x00-\\x7f]", text)
+    if (
+        0 < len(odd) <= 8
+        and all("\u0180" <= c < "\u0370" or "\u0460" <= c < "\u0800" for c in odd)
+        and _is_chinese(data)
+    ):
+        return data.decode("gb18030")
+    return text
 
 
 def _is_chinese(data: bytes) -> bool:

@@ -33,9 +33,7 @@ REPO = Path(__file__).parents[2]
 COMMANDS = {
     " ".join([name, *inner]): command
     for name, top in cli.cli.commands.items()
-    for inner, command in (
-        [([n], c) for n, c in top.commands.items()] if isinstance(top, click.Group) else [([], top)]
-    )
+    for inner, command in ([([n], c) for n, c in top.commands.items()] if isinstance(top, click.Group) else [([], top)])
 }
 ENV = os.environ | {"PYTHONPATH": str(REPO), "TERM": "xterm", "COLUMNS": "100"}
 HEADER = "patient,subjid,siteid,arm,consent_date,randomisation_date\n"
@@ -75,7 +73,9 @@ def test_every_command_has_help_for_every_option(name: str, capsys: pytest.Captu
 
 def documented() -> dict[str, set[str]]:
     """Return command -> options, as the table in README lists them."""
-    rows = re.findall(r"^\| `fhir2cdisc ?([a-z ]*[a-z]|)[^`]*` \| ([^|]*)\|", (REPO / "README.md").read_text("utf-8"), re.M)
+    rows = re.findall(
+        r"^\| `fhir2cdisc ?([a-z ]*[a-z]|)[^`]*` \| ([^|]*)\|", (REPO / "README.md").read_text("utf-8"), re.M
+    )
     return {name: set(re.findall(r"`(--[a-z-]+)`", options)) for name, options in rows}
 
 

@@ -57,6 +57,13 @@ def test_what_is_wrong_is_told(tmp_path: Path, data: bytes, message: str) -> Non
         rows(tmp_path, data)
 
 
+@pytest.mark.parametrize("text", ["千/ul血", "µg/L", "β2-MG", "Größe", "мкг/л"])
+def test_short_texts_that_are_valid_in_both_encodings(tmp_path: Path, text: str) -> None:
+    for encoding in ("utf-8", *(["gb18030"] if text.startswith("千") else [])):
+        ((_, row),) = rows(tmp_path, f"system,code,display\nlocal,1,{text}\n".encode(encoding))
+        assert row["display"] == text
+
+
 def test_a_line_separator_inside_a_cell_ends_no_line(tmp_path: Path) -> None:
     (found,) = rows(tmp_path, "system,code,display\nlocal,1,a\u2028b\n".encode())
     assert found[1]["display"] == "a\u2028b"

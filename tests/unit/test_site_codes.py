@@ -38,7 +38,9 @@ def mapped(folder: Path, rows: str, header: str = "system,code,display,map_to") 
         ("VS.WEIGHT", "WEIGHT", "", ""),
     ],
 )
-def test_a_test_is_named_by_code_or_by_testcd(tmp_path: Path, map_to: str, testcd: str, loinc: str, specimen: str) -> None:
+def test_a_test_is_named_by_code_or_by_testcd(
+    tmp_path: Path, map_to: str, testcd: str, loinc: str, specimen: str
+) -> None:
     row = mapped(tmp_path, f"{LOCAL},P1,血小板,{map_to}")["observations"].get("2.16.156.999999.4", "P1")
     assert row is not None
     assert (row["testcd"], row["loinc"], row["specimen"], row["display"]) == (testcd, loinc, specimen, "血小板")

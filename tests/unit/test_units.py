@@ -32,25 +32,33 @@ UCUM = "http://unitsofmeasure.org"
         ("10^9/L", "10*9/L", "10^9/L"), ("10*9/l", "10*9/L", "10^9/L"), ("10E9/L", "10*9/L", "10^9/L"),
         ("10e9/L", "10*9/L", "10^9/L"), ("10**9/L", "10*9/L", "10^9/L"), ("*10^9/L", "10*9/L", "10^9/L"),
         ("X 10^9 / L", "10*9/L", "10^9/L"), ("10^9个/L", "10*9/L", "10^9/L"), ("E9/L", "10*9/L", "10^9/L"),
-        ("G/L", "10*9/L", "10^9/L"), ("G/l", "10*9/L", "10^9/L"), ("Ｇ／Ｌ", "10*9/L", "10^9/L"), ("１０＾９／Ｌ", "10*9/L", "10^9/L"),
-        ("K/uL", "10*3/uL", "10^9/L"), ("k/uL", "10*3/uL", "10^9/L"), ("K/μL", "10*3/uL", "10^9/L"), ("K/µL", "10*3/uL", "10^9/L"),
+        ("G/L", "10*9/L", "10^9/L"), ("G/l", "10*9/L", "10^9/L"), ("Ｇ／Ｌ", "10*9/L", "10^9/L"),
+        ("１０＾９／Ｌ", "10*9/L", "10^9/L"),
+        ("K/uL", "10*3/uL", "10^9/L"), ("k/uL", "10*3/uL", "10^9/L"), ("K/μL", "10*3/uL", "10^9/L"),
+        ("K/µL", "10*3/uL", "10^9/L"),
         ("10*3/uL", "10*3/uL", "10^9/L"), ("× 10³ / µl", "10*3/uL", "10^9/L"), ("Thousand/uL", "10*3/uL", "10^9/L"),
         ("Thou/mcL", "10*3/uL", "10^9/L"), ("x10E3/uL", "10*3/uL", "10^9/L"), ("10^3/mm3", "10*3/uL", "10^9/L"),
         ("/mm3", "/uL", "10^6/L"), ("/mm³", "/uL", "10^6/L"), ("/uL", "/uL", "10^6/L"), ("{cells}/uL", "/uL", "10^6/L"),
         ("cells/uL", "/uL", "10^6/L"), ("个/uL", "/uL", "10^6/L"), ("个/㎕", "/uL", "10^6/L"), ("/㎣", "/uL", "10^6/L"),
         ("个/L", "/L", ""), ("M/uL", "10*6/uL", "10^12/L"), ("T/L", "10*12/L", "10^12/L"), ("10¹²/L", "10*12/L", "10^12/L"),
         # masses and moles
-        ("g/L", "g/L", "g/L"), ("g/l", "g/L", "g/L"), ("g/dl", "g/dL", "g/dL"), ("gm/dL", "g/dL", "g/dL"), ("g%", "g/dL", "g/dL"),
+        ("g/L", "g/L", "g/L"), ("g/l", "g/L", "g/L"), ("g/dl", "g/dL", "g/dL"), ("gm/dL", "g/dL", "g/dL"),
+        ("g%", "g/dL", "g/dL"),
         ("mcg/mL", "ug/mL", "mg/L"), ("㎍/㎖", "ug/mL", "mg/L"), ("㎎/㎗", "mg/dL", "mg/dL"),
-        ("umol/l", "umol/L", "umol/L"), ("μmol/L", "umol/L", "umol/L"), ("µmol/L", "umol/L", "umol/L"), ("mcmol/L", "umol/L", "umol/L"),
+        ("umol/l", "umol/L", "umol/L"), ("μmol/L", "umol/L", "umol/L"), ("µmol/L", "umol/L", "umol/L"),
+        ("mcmol/L", "umol/L", "umol/L"),
         ("mEq/L", "meq/L", "mEq/L"), ("mg/L FEU", "mg/L{FEU}", "mg/L FEU"), ("mg/g{creat}", "mg/g", "g/kg"),
         # activities; copies and international units are not each other
         ("U/L", "U/L", "U/L"), ("IU/L", "[IU]/L", "IU/L"), ("[iU]/mL", "[IU]/mL", "IU/mL"), ("[IU]/mL", "[IU]/mL", "IU/mL"),
-        ("IU/mL", "[IU]/mL", "IU/mL"), ("IntlUnit/mL", "[IU]/mL", "IU/mL"), ("mIU/L", "m[IU]/L", "mIU/L"), ("mU/L", "mU/L", "mU/L"),
-        ("copies/mL", "{copies}/mL", "copies/mL"), ("copies/uL", "{copies}/uL", "copies/uL"), ("拷贝/mL", "{copies}/mL", "copies/mL"),
+        ("IU/mL", "[IU]/mL", "IU/mL"), ("IntlUnit/mL", "[IU]/mL", "IU/mL"), ("mIU/L", "m[IU]/L", "mIU/L"),
+        ("mU/L", "mU/L", "mU/L"),
+        ("copies/mL", "{copies}/mL", "copies/mL"), ("copies/uL", "{copies}/uL", "copies/uL"),
+        ("拷贝/mL", "{copies}/mL", "copies/mL"),
         # the rest
-        ("mmHg", "mm[Hg]", "mmHg"), ("mm Hg", "mm[Hg]", "mmHg"), ("sec", "s", "s"), ("秒", "s", "s"), ("％", "%", "%"), ("%", "%", "%"),
-        ("℃", "Cel", "C"), ("/HPF", "/[HPF]", "/HPF"), ("pH", "[pH]", ""), ("片", "{tablet}", "TABLET"), ("次/分", "/min", "/min"),
+        ("mmHg", "mm[Hg]", "mmHg"), ("mm Hg", "mm[Hg]", "mmHg"), ("sec", "s", "s"), ("秒", "s", "s"), ("％", "%", "%"),
+        ("%", "%", "%"),
+        ("℃", "Cel", "C"), ("/HPF", "/[HPF]", "/HPF"), ("pH", "[pH]", ""), ("片", "{tablet}", "TABLET"),
+        ("次/分", "/min", "/min"),
         # doses: a drug in IU and in U is in one unit
         ("10^6 cells/kg", "10*6/kg", "10^6/kg"), ("ug/kg/d", "ug/kg/d", "ug/kg/day"), ("[iU]/kg", "U/kg", "U/kg"),
         ("[IU]/kg", "U/kg", "U/kg"), ("IU/kg", "U/kg", "U/kg"), ("U/kg", "U/kg", "U/kg"), ("IU/kg/d", "U/kg/d", "U/kg/day"),
@@ -135,7 +143,8 @@ def test_ct_unit_never_changes_the_number() -> None:
         ("mg/dL", "g/L", "1/100"), ("%", "L/L", "1/100"), ("ukat/L", "U/L", "60"), ("ug/mL", "mg/L", "1"),
         ("[lb_av]", "kg", "45359237/100000000"), ("[in_i]", "cm", "254/100"), ("ng/mL", "ug/L", "1"),
         ("{copies}/uL", "{copies}/mL", "1000"), ("g", "mg", "1000"), ("10*6", "{cells}", "1000000"),
-        ("ug/kg/min", "mg/kg/d", "144/100"), ("[IU]", "U", "1"), ("10*4.[IU]", "10*4.U", "1"), ("mg/g", "ug/kg", "1000000"), ("pg/mL", "ng/L", "1"), ("[IU]/L", "U/L", "1"),
+        ("ug/kg/min", "mg/kg/d", "144/100"), ("[IU]", "U", "1"), ("10*4.[IU]", "10*4.U", "1"),
+        ("mg/g", "ug/kg", "1000000"), ("pg/mL", "ng/L", "1"), ("[IU]/L", "U/L", "1"),
     ],
 )  # fmt: skip
 def test_factors_by_hand(source: str, target: str, factor: str) -> None:
@@ -155,7 +164,19 @@ def test_no_factor_across_dimensions(source: str, target: str) -> None:
 
 
 # What pint cannot judge: activity in IU against U (mappings/codes/README.md), and pH.
-NOT_IN_PINT = {"[IU]", "10*3.[IU]", "10*4.[IU]", "10*6.[IU]", "[pH]", "[IU]/L", "m[IU]/mL", "m[IU]/L", "k[IU]/L", "[IU]/mL", "10*3.[IU]/mL"}
+NOT_IN_PINT = {
+    "[IU]",
+    "10*3.[IU]",
+    "10*4.[IU]",
+    "10*6.[IU]",
+    "[pH]",
+    "[IU]/L",
+    "m[IU]/mL",
+    "m[IU]/L",
+    "k[IU]/L",
+    "[IU]/mL",
+    "10*3.[IU]/mL",
+}
 
 
 def test_every_factor_agrees_with_ucumvert_and_pint() -> None:
@@ -284,7 +305,11 @@ def test_contradicting_site_tables_are_refused(tmp_path: Path, file: str, text: 
     [
         ("Giga-Zellen/L,10*9/L,10^9/L", "Giga-Zellen/L", Unit("10*9/L", "10^9/L")),
         ("Giga-Zellen/L,10*9/L,", "Giga-Zellen / l", Unit("10*9/L", "10^9/L")),  # CT is known with the unit
-        ("十的九次方每升,x10^9/L,", "十的九次方每升", Unit("10*9/L", "10^9/L")),  # any known spelling may stand for the unit
+        (
+            "十的九次方每升,x10^9/L,",
+            "十的九次方每升",
+            Unit("10*9/L", "10^9/L"),
+        ),  # any known spelling may stand for the unit
         ("MU/L,m[IU]/L,", "MU/L", Unit("m[IU]/L", "mIU/L")),  # what nobody may guess, the site can say
         ("G/L,g/L,", "G/L", Unit("g/L", "g/L")),  # and it may mean grams
         ("Foo/L,{foo}/L,10^6/L", "Foo/L", Unit("{foo}/L", "10^6/L")),  # a unit of its own, with its CDISC unit
