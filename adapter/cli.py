@@ -1,7 +1,8 @@
 """The command fhir2cdisc: argument parsing, progress and exit codes; the work is done by adapter.run and its like.
 
-Exit codes: 0 done; 3 `build` done, but something was rejected; 2 bad arguments or input that cannot be read; 1 any
-other failure; 130 and 143 stopped by Ctrl-C or SIGTERM. Results go to stdout, progress and errors to stderr.
+Exit codes: 0 done; 3 done, but `build` rejected something, or `codes check` found what no table knows; 2 bad arguments
+or input that cannot be read; 1 any other failure; 130 and 143 stopped by Ctrl-C or SIGTERM. Results go to stdout,
+progress and errors to stderr.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import signal
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from multiprocessing import forkserver
 from pathlib import Path
@@ -26,10 +27,10 @@ from typing import Any
 import click
 
 from adapter import __version__
+from adapter.commands import TRIAL, TRIAL_OPTION, codes, say, swallow
 from adapter.errors import AdapterError, InputError, OutputError, unknown
 
 PROGRAM = "fhir2cdisc"
-TRIAL = "pgf_msc"
 FORMATS = ("xpt",)
 STAGING = ".writing-"
 STOPS = {int(signal.SIGINT): "Ctrl-C", int(signal.SIGTERM): "SIGTERM"}
@@ -84,22 +85,7 @@ def _complain(message: str) -> None:
     try:
         click.echo(f"{PROGRAM}: {message}", err=True)
     except BrokenPipeError:
-        _swallow(sys.stderr.fileno())
-
-
-def _say(lines: Iterable[str]) -> None:
-    """Print to stdout. Where its reader has gone away (`| head`), the rest is not printed and the exit code stays."""
-    try:
-        for line in lines:
-            click.echo(line)
-    except BrokenPipeError:
-        _swallow(sys.stdout.fileno())
-
-
-def _swallow(handle: int) -> None:
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, handle)
-    os.close(nowhere)
+        swallow(sys.stderr.fileno())
 
 
 def _formats(_: click.Context, __: click.Parameter, value: str) -> str:
@@ -136,7 +122,7 @@ def demo(subjects: int | None, seed: int | None, trial: str, out: str) -> None:
         shutil.rmtree(staging, ignore_errors=True)
     resources = sum(n for kind, n in counts.items() if kind[:1].isupper())
     log, fhir = folder / "enrolment.csv", folder / "fhir"
-    _say(
+    say(
         [
             f"Wrote {counts['subjects']:,} randomised subjects of trial {trial}, {resources:,} FHIR resources:",
             f"  {fhir}  FHIR R4 as NDJSON",
@@ -182,7 +168,7 @@ def _empty_folder(folder: Path) -> Path:
 @cli.command(short_help="Build the SDTM package of FHIR input.")
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
 @click.option("--enrolment", metavar="FILE", help="Enrolment log (CSV).  [default: who ResearchSubject names]")
-@click.option("--trial", metavar="NAME|DIR", default=TRIAL, show_default=True, help="Shipped trial, or a folder.")
+@TRIAL_OPTION
 @click.option(
     "--site", metavar="DIR", help="Private folder: key, link file, own code maps.  [default: site beside the log]"
 )
@@ -209,7 +195,7 @@ def build(inputs: tuple[str, ...], out: str, workers: int | None, format_: str, 
     with Shown(sys.stderr) as progress:
         result = run(inputs, out, workers=workers, progress=progress, **told)
     rejected = _rejected(result.out)
-    _say(
+    say(
         [*closing_table(result.counts, result.manifest["subjects"], result.out, rejected), "", f"Package: {result.out}"]
     )
     if result.exit_code:
@@ -235,6 +221,9 @@ def _rejected(out: Path) -> Counter[str]:
         return Counter(str(json.loads(line)["reason"]) for line in f)
 
 
+cli.add_command(codes)
+
+
 @cli.command()
 def domains() -> None:
     """List the datasets that are built, and what each is made from."""
@@ -252,9 +241,7 @@ def domains() -> None:
     for d in sorted(shipped(), key=lambda d: d.name):
         more = f" + {len(d.supplemental)}" if d.supplemental else ""
         rows.append((d.name, d.label, f"{len(d.main)}{more}", sources(d)))
-    _say(
-        [*aligned(rows), "", "n + m: m variables go to SUPP--. What every variable is made from: OUT/sdtm/define.xml."]
-    )
+    say([*aligned(rows), "", "n + m: m variables go to SUPP--. What every variable is made from: OUT/sdtm/define.xml."])
 
 
 @cli.command()
@@ -270,7 +257,7 @@ def trials() -> None:
         rows.append((name, trial.study.id, ", ".join(trial.arms), trial.study.time_zone))
         titles += ["", *textwrap.wrap(f"{name}: {trial.study.title}", WIDTH), f"  {folder}"]
     own = f"A trial of your own is a folder like these, named by its path: {PROGRAM} build ... --trial DIR"
-    _say([*aligned(rows), *titles, "", own])
+    say([*aligned(rows), *titles, "", own])
 
 
 @cli.command(short_help="Check whether this machine is fit.")
@@ -284,7 +271,7 @@ def doctor() -> int:
     rows = [("", "check", "found", "needed")]
     rows += [("ok" if c.ok else "FAIL", c.what, c.found, c.needed) for c in checks]
     bad = sum(not c.ok for c in checks)
-    _say([*aligned(rows), "", f"{bad} of {len(checks)} checks failed" if bad else "This machine is fit."])
+    say([*aligned(rows), "", f"{bad} of {len(checks)} checks failed" if bad else "This machine is fit."])
     return 1 if bad else 0
 
 

@@ -3,64 +3,40 @@
 A table is the file `NAME.csv` in each of several folders (packaged or on disk). The first folder that has it fixes the
 columns; later files may leave columns out but not add any. A later row replaces the earlier row of the same key and the
 replacement is listed in `overrides` (FHIR input, point 6: site concept maps). Keys are (system, code) unless told
-otherwise; code systems are compared in one canonical spelling (`canonical_system`).
+otherwise; systems and codes are compared in one canonical spelling (adapter.systems).
 
 Two columns have a meaning here. `like` (a site's concept map): `system|code` or a bare --TESTCD of another row, whose
 values fill the blank cells of this one. `match`: names separated by `|`, for text without a code (`match_text`).
+The simple map of a hospital, SITE/codes.csv, is read in adapter.site_codes.
 """
 
 from __future__ import annotations
 
-import csv
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources.abc import Traversable
-from io import StringIO
 from pathlib import Path
 from types import MappingProxyType
 
 import pandas as pd
 
-from adapter.errors import InputError, unknown
+from adapter.code_files import read_rows
+from adapter.errors import InputError
+from adapter.systems import ATC as ATC
+from adapter.systems import CPT as CPT
+from adapter.systems import LOINC as LOINC
+from adapter.systems import SNOMED as SNOMED
+from adapter.systems import UCUM as UCUM
+from adapter.systems import canonical_code
+from adapter.systems import canonical_system as canonical_system
 
-LOINC = "http://loinc.org"
-SNOMED = "http://snomed.info/sct"
-ATC = "http://www.whocc.no/atc"
-CPT = "http://www.ama-assn.org/go/cpt"
-UCUM = "http://unitsofmeasure.org"
 # Not a FHIR system: rows that are found by name only.
 NAME = "name"
 
-# HL7 object identifiers and other spellings met for the same code systems.
-_ALIASES = {
-    "2.16.840.1.113883.6.1": LOINC,
-    "2.16.840.1.113883.6.96": SNOMED,
-    "2.16.840.1.113883.6.73": ATC,
-    "2.16.840.1.113883.6.12": CPT,
-    "2.16.840.1.113883.6.8": UCUM,
-    "http://fhir.de/CodeSystem/bfarm/atc": ATC,
-    "http://fhir.de/CodeSystem/dimdi/atc": ATC,
-    "http://www.whocc.no/atcddd": ATC,
-}
-
 Row = Mapping[str, str]
 Key = tuple[str, ...]
-
-
-def canonical_system(uri: str) -> str:
-    """Return one spelling of a code system: no blanks or trailing slash, http for https, OIDs as their URI."""
-    text = uri.strip().rstrip("/")
-    bare = text.lower().removeprefix("urn:oid:")
-    if bare in _ALIASES:
-        return _ALIASES[bare]
-    # SNOMED CT editions and versions are path parts of the same system.
-    if re.match(r"https?://snomed\.info/(x?sct)(/|$)", text):
-        return SNOMED
-    http = "http://" + text.removeprefix("https://") if text.startswith("https://") else text
-    known = {LOINC, ATC, CPT, UCUM}
-    return _ALIASES.get(http, http if http in known else text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +50,19 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class CodeTable:
-    """The merged rows of one table, in file order (a replaced row keeps its first place). Every value is text."""
+    """The merged rows of one table, in file order (a replaced row keeps its first place). Every value is text.
+
+    texts: folded whole texts of a hospital -> row. places: `file:line` of each row. own: rows of a trial or a site.
+    """
 
     name: str
     key: Key
     columns: tuple[str, ...]
     rows: Mapping[Key, Row]
     overrides: tuple[Override, ...] = ()
+    texts: Mapping[str, Row] = field(default_factory=dict)
+    places: Mapping[Key, str] = field(default_factory=dict)
+    own: frozenset[Key] = frozenset()
     _names: dict[str, tuple[Key, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
@@ -91,13 +73,28 @@ class CodeTable:
 
     def get(self, *key: str) -> Row | None:
         """Return the row of this key, or None. The first part is a code system where the table has one."""
-        if self.key[0] == "system":
-            key = (canonical_system(key[0]), *(part.strip() for part in key[1:]))
-        return self.rows.get(key)
+        return self.rows.get(_canonical(key) if self.key[0] == "system" else key)
 
     def find(self, codings: Iterable[tuple[str, str]]) -> Row | None:
         """Return the row of the first (system, code) that the table knows, in the order given, or None."""
         return next((row for s, c in codings if (row := self.get(s, c)) is not None), None)
+
+    def by_text(self, text: str) -> Row | None:
+        """Return the row that a hospital gave for this whole text (SITE/codes.csv), or None; case, width, blanks aside."""
+        return self.texts.get(folded(text)) if self.texts else None
+
+    def with_rows(self, rows: Mapping[Key, Row], texts: Mapping[str, Row], places: Mapping[Key, str]) -> CodeTable:
+        """Return the table with a hospital's rows and whole texts added; a row replaces the one of the same key."""
+        more = tuple(Override(k, self.places.get(k, ""), places[k]) for k in rows if k in self.rows)
+        return replace(
+            self,
+            rows=MappingProxyType({**self.rows, **rows}),
+            overrides=self.overrides + more,
+            texts=MappingProxyType({**self.texts, **texts}),
+            places=MappingProxyType({**self.places, **places}),
+            own=self.own | rows.keys(),
+            _names={},
+        )
 
     def match_text(self, text: str) -> Row | None:
         """Return the row that has the longest `match` name found in the text, or None; ties go to the earlier row.
@@ -106,7 +103,7 @@ class CodeTable:
         """
         if not self._names:
             self._index_names()
-        wanted = _folded(text)
+        wanted = folded(text)
         best: tuple[int, Key] | None = None
         for name, keys in self._names.items():
             if (best is None or len(name) > best[0]) and _occurs(name, wanted):
@@ -115,7 +112,7 @@ class CodeTable:
 
     def _index_names(self) -> None:
         for key, row in self.rows.items():
-            for name in filter(None, map(_folded, row.get("match", "").split("|"))):
+            for name in filter(None, map(folded, row.get("match", "").split("|"))):
                 self._names[name] = (*self._names.get(name, ()), key)
 
     def frame(self) -> pd.DataFrame:
@@ -123,7 +120,8 @@ class CodeTable:
         return pd.DataFrame([dict(r) for r in self.rows.values()], columns=list(self.columns), dtype="str")
 
 
-def _folded(text: str) -> str:
+def folded(text: str) -> str:
+    """Return a text as texts are compared: width, case and spacing do not matter."""
     return " ".join(unicodedata.normalize("NFKC", text).lower().split())
 
 
@@ -145,24 +143,28 @@ def load_codes(name: str, *folders: Traversable | Path, key: Key = ("system", "c
     rows: dict[Key, dict[str, str]] = {}
     places: dict[Key, str] = {}
     overrides: list[Override] = []
+    own: set[Key] = set()
     for folder in folders:
         file = folder.joinpath(f"{name}.csv")
         if not file.is_file():
             continue
+        first = not columns
         seen: set[Key] = set()
-        for place, row in _read(file, columns, key):
+        for place, row in read_rows(file, key, columns):
             columns = columns or tuple(row)
             k = tuple(row[c] for c in key)
-            if "system" in key:
-                row["system"] = canonical_system(row["system"])
-                k = tuple(row[c] for c in key)
             if not all(k):
                 raise InputError(f"{place}: {' and '.join(key)} must not be empty, found {k}")
+            if "system" in key:
+                k = _canonical(k)
+                row.update(zip(key, k, strict=True))
             if k in seen:
                 raise InputError(f"{place}: {'|'.join(k)} stands twice in this file, expected once")
             seen.add(k)
             if k in rows:
                 overrides.append(Override(k, places[k], place))
+            if not first:
+                own.add(k)
             places[k] = place
             rows[k] = {c: row.get(c, "") for c in columns}
     if not columns:
@@ -170,34 +172,14 @@ def load_codes(name: str, *folders: Traversable | Path, key: Key = ("system", "c
         raise InputError(f"code table {name}.csv not found or empty; looked in {where}")
     if "like" in columns:
         _fill_likes(rows, places)
-    return CodeTable(name, key, columns, MappingProxyType(rows), tuple(overrides))
+    return CodeTable(
+        name, key, columns, MappingProxyType(rows), tuple(overrides), {}, MappingProxyType(places), frozenset(own)
+    )
 
 
-def _read(file: Traversable | Path, columns: tuple[str, ...], key: Key) -> Iterator[tuple[str, dict[str, str]]]:
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as e:
-        raise InputError(f"{file}: not UTF-8 at byte {e.start}; expected a UTF-8 CSV file") from e
-    # StringIO splits at newlines only; str.splitlines would also cut at U+2028 inside a cell.
-    reader = csv.reader(StringIO(text, newline=""), strict=True)
-    try:
-        header = next(reader, [])
-        for c in header:
-            if columns and c not in columns:
-                raise InputError(f"{file}:1: {unknown('column', c, list(columns))}")
-        doubled = sorted({c for c in header if header.count(c) > 1})
-        missing = [c for c in key if c not in header]
-        if doubled or missing:
-            raise InputError(f"{file}:1: columns doubled: {doubled}, missing: {missing}; expected at least {list(key)}")
-        for cells in reader:
-            place = f"{file}:{reader.line_num}"
-            if not any(cells):
-                continue
-            if len(cells) != len(header):
-                raise InputError(f"{place}: found {len(cells)} fields, expected {len(header)}: {', '.join(header)}")
-            yield place, dict(zip(header, map(str.strip, cells), strict=True))
-    except csv.Error as e:
-        raise InputError(f"{file}:{reader.line_num}: not readable as CSV: {e}") from e
+def _canonical(key: Key) -> Key:
+    system = canonical_system(key[0])
+    return (system, canonical_code(system, key[1]), *key[2:])
 
 
 def _fill_likes(rows: dict[Key, dict[str, str]], places: Mapping[Key, str]) -> None:
@@ -210,7 +192,7 @@ def _fill_likes(rows: dict[Key, dict[str, str]], places: Mapping[Key, str]) -> N
         if not like:
             continue
         system, bar, code = like.rpartition("|")
-        target = rows.get((canonical_system(system), code) if bar else by_test.get(like, ()))
+        target = rows.get(_canonical((system, code)) if bar else by_test.get(like, ()))
         if target is None or target["like"]:
             raise InputError(
                 f"{places[k]}: like {like!r} names no row; expected system|code or a --TESTCD of a row without like"

@@ -38,6 +38,7 @@ REASONS: dict[str, Reason] = {
     "after-data-cut": Reason("drop", "dated after the data cut"),
     "after-withdrawal": Reason("drop", "dated after the subject withdrew consent"),
     "unmapped-code": Reason("drop", "no code map knows the code; listed in unmapped.csv"),
+    "code-ignored": Reason("drop", "the site's codes.csv says that nobody needs the code (map_to = ignore)"),
     "domain-not-built": Reason("drop", "the code belongs to a domain that this version does not produce"),
     "panel-without-value": Reason("drop", "a panel that only groups other results"),
     "no-result": Reason("drop", "the result is absent and no reason is given"),

@@ -2,12 +2,14 @@
 
 `units.csv` says which source spelling is which UCUM code and CDISC UNIT (C71620) value; `factors.csv` holds exact
 factors to one base unit per dimension. Look-up is case-sensitive: `g/L` is grams, `G/L` is 10^9/L (sdtm-conventions,
-LB). Conversion works on decimal text and fractions, never on floats, once per distinct input.
+LB); a spelling in another case is known only where the table lists it. Conversion works on decimal text and fractions,
+never on floats, once per distinct input.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from fractions import Fraction
 from importlib.resources.abc import Traversable
@@ -20,7 +22,7 @@ import pandas as pd
 
 from adapter.codes import UCUM, CodeTable, canonical_system, load_codes
 from adapter.derive.distinct import distinct_rows
-from adapter.errors import InputError
+from adapter.errors import InputError, unknown
 from adapter.intake.decimals import decimal_text, plain, shifted
 
 NOT_CONVERTIBLE = "unit-not-convertible"
@@ -49,8 +51,9 @@ class _ToBase(NamedTuple):
     offset: Fraction
 
 
-# Dimensions that only the analyte can link: base units of amount, mass and charge, per litre and alone.
-_MOLAR_BASES = {"mol/L": "g/L", "mol": "g", "mol/kg": "g/kg"}
+# Dimensions that only the analyte can link: base units of amount, mass and charge, per litre and alone; g/kg and mg/mol
+# are ratios to a second analyte (albumin to creatinine), whose molar mass it is then.
+_MOLAR_BASES = {"mol/L": "g/L", "mol": "g", "mol/kg": "g/kg", "g/kg": "mg/mol"}
 _CHARGE_BASES = {"eq/L": "mol/L", "eq": "mol"}
 
 _SUPERSCRIPT = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
@@ -59,14 +62,17 @@ _SUPERSCRIPT = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 def look_alike(text: str) -> str:
     """Return the folded spelling under which look-alikes meet: `×10⁹/L`, `x10^9 / l`, `10E9/L` → `10*9/L`.
 
-    Case is kept, except that litre may be written l after a prefix or a slash.
+    Full-width and squared letters, both micro signs (also written u, mc), ways to write a power, blanks. Case is kept,
+    except that litre may be written l after a prefix or a slash.
     """
     text = text.translate({c: c - 0xFEE0 for c in range(0xFF01, 0xFF5F)})
-    text = "".join(text.split()).replace("µ", "u").replace("μ", "u").replace("㎕", "uL").replace("℃", "Cel")
+    text = re.sub("[\u3380-\u33df]", lambda m: unicodedata.normalize("NFKC", m[0]), text)
+    text = "".join(text.split()).replace("µ", "u").replace("μ", "u").replace("℃", "Cel")
     text = re.sub(r"(10)([⁻⁰¹²³⁴-⁹]+)", lambda m: f"10*{m[2].translate(_SUPERSCRIPT)}", text)
     text = text.replace("²", "2").replace("³", "3").replace("·", ".")
     text = re.sub(r"^[xX×*](?=10)", "", text)
     text = re.sub(r"(?<![0-9])10(?:\*\*|\^|[eE])\+?(?=-?[0-9])", "10*", text)
+    text = re.sub(r"(^|/)mc(?=[gLl]|mol|kat)", r"\1u", text)
     return re.sub(r"(^|/)([munpfdc]?)l(?![A-Za-z])", r"\1\2L", text)
 
 
@@ -79,17 +85,21 @@ class UnitTable:
         self._folded: dict[str, Unit] = {}
         self._ucum: dict[str, Unit] = {}
         self._conversions: dict[tuple[str, str, str | None, str | None], Conversion | None] = {}
-        for row in units:
+        converted = {row[c] for row in factors for c in ("from_ucum", "to_ucum")}
+        for key, row in sorted(units.rows.items(), key=lambda one: one[0] in units.own):  # stable: own rows come last
+            place = units.places.get(key, "units.csv")
             unit = Unit(row["ucum"], row["ct"])
+            if key in units.own:
+                if not unit.ucum:  # a line of the skeleton that nobody has filled in
+                    continue
+                unit = self._own_unit(unit, converted, place)
             first = self._ucum.setdefault(unit.ucum, unit)
             if first.ct != unit.ct:
-                raise InputError(f"units.csv: {unit.ucum!r} has CT units {first.ct!r} and {unit.ct!r}, expected one")
+                raise InputError(f"{place}: {unit.ucum!r} has CT units {first.ct!r} and {unit.ct!r}, expected one")
             self._exact[row["spelling"]] = unit
-        for spelling, unit in (*self._exact.items(), *self._ucum.items()):
-            folded = look_alike(spelling)
-            if self._folded.setdefault(folded, unit) != unit:
-                other = self._folded[folded].ucum
-                raise InputError(f"units.csv: {spelling!r} is {unit.ucum!r}, but reads like a spelling of {other!r}")
+            self._fold(row["spelling"], unit, place)
+        for ucum, unit in self._ucum.items():
+            self._fold(ucum, unit, "units.csv")
         self._to_base: dict[str, _ToBase] = {}
         for row in factors:
             factor = _fraction(row, "factor_numerator") / _fraction(row, "factor_denominator")
@@ -97,6 +107,31 @@ class UnitTable:
             self._to_base[row["from_ucum"]] = _ToBase(row["to_ucum"], factor, offset)
             if row["to_ucum"] in self._to_base and self._to_base[row["to_ucum"]].base != row["to_ucum"]:
                 raise InputError(f"factors.csv: {row['to_ucum']!r} is a base unit and is converted itself")
+
+    def _own_unit(self, unit: Unit, converted: set[str], place: str) -> Unit:
+        """Return the unit of a site's or trial's row: its `ucum` may be any spelling known by then, its `ct` empty."""
+        known = self._known(unit.ucum)
+        if known is not None:
+            return known._replace(ct=unit.ct) if unit.ct else known
+        if not unit.ct and unit.ucum not in converted:
+            raise InputError(
+                f"{place}: {unknown('unit', unit.ucum, list(self._ucum))}; expected a unit of the shipped table "
+                "(any spelling of it), or one with its CDISC unit in the column ct"
+            )
+        return unit
+
+    def _fold(self, spelling: str, unit: Unit, place: str) -> None:
+        folded = look_alike(spelling)
+        if self._folded.setdefault(folded, unit) != unit:
+            other = self._folded[folded].ucum
+            raise InputError(f"{place}: {spelling!r} is {unit.ucum!r}, but reads like a spelling of {other!r}")
+
+    def _known(self, text: str) -> Unit | None:
+        return self._exact.get(text) or self._ucum.get(text) or self._folded.get(look_alike(text))
+
+    def spellings(self) -> list[str]:
+        """Return every spelling that is known as it is written."""
+        return [*self._exact, *self._ucum]
 
     @classmethod
     def load(cls, *folders: Traversable | Path) -> UnitTable:
@@ -109,13 +144,14 @@ class UnitTable:
     def resolve(self, code: str | None, system: str | None = None, unit_text: str | None = None) -> Unit | None:
         """Return the unit of a Quantity (FHIR Quantity.code, .system, .unit), or None if nothing is recognised.
 
-        Ladder: the code, if its system is UCUM or not given; then the text; each first exactly as spelled, then as a
-        look-alike. A code of another system is not read. Code and text both known but different: the code wins.
+        Ladder (fhir-input point 7): the code, if its system is UCUM or not given; then the text; each first exactly as
+        spelled, then as a look-alike; a site's spellings stand in the same table and win over the shipped ones. A code of
+        another system is not read. Code and text both known but different: the code wins.
         """
         if code and system and canonical_system(system) != UCUM:
             code = None
         for text in filter(None, (code and code.strip(), unit_text and unit_text.strip())):
-            found = self._exact.get(text) or self._ucum.get(text) or self._folded.get(look_alike(text))
+            found = self._known(text)
             if found is not None:
                 return found
         return None

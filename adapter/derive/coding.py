@@ -16,15 +16,18 @@ def coded(
 ) -> pd.DataFrame:
     """Return the table's columns (or `only` these) for each record (index as `code`), and `known`: is it in the table.
 
-    table: a code table (find, match_text, columns). code: `system|code`, one coding per line; the first coding known
-    wins. names: where no code is known, the text is searched for the table's names (`match`). Unknown: empty, False.
+    table: a code table (find, by_text, match_text, columns). code: `system|code`, one coding per line; the first coding
+    known wins; where none is, the whole text may be one that the site has mapped (SITE/codes.csv). names: else the text is
+    searched for the table's names (`match`). Unknown: empty, False.
     """
     first, number = distinct_rows([code, text])
     found = []
     for codings, name in zip(_texts(code, first), _texts(text, first), strict=True):
         row = table.find([tuple(c.rsplit("|", 1)) for c in codings.split("\n") if c])
-        if row is None and names and name:
-            row = table.match_text(name)
+        if row is None and name:
+            row = table.by_text(name)
+            if row is None and names:
+                row = table.match_text(name)
         found.append(
             dict.fromkeys(table.columns, "") | {"known": False} if row is None else dict(row) | {"known": True}
         )

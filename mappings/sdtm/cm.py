@@ -19,7 +19,7 @@ def medications(inputs: Inputs) -> Records:
     whichever resource they came as, so that the days that break a run have one source.
     """
     a = inputs.frame("MedicationAdministration")
-    a = a[product_of(a, inputs.trial.products, inputs.knowledge.codes["drugs"]) == ""].copy()
+    a = a[product_of(a, inputs.trial.products, inputs.knowledge.codes) == ""].copy()
     a, dropped_a, issues_a = _given(a)
     drug = coded(inputs.knowledge.codes["drugs"], a["code"], a["code_text"], names=True)
     a["decod"], a["cat"] = drug["cmdecod"], drug["cmcat"]

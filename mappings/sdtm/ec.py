@@ -26,22 +26,28 @@ from mappings.parts import identifiers, not_given, reasons, study_day_of, text, 
 DOMAIN = "EC"
 
 
-def product_of(frame: pd.DataFrame, products: tuple[Any, ...], drugs: Any) -> pd.Series[str]:
-    """Return the id of the trial product each administration names by code or text (products.csv), else empty.
+def product_of(frame: pd.DataFrame, products: tuple[Any, ...], codes: Any) -> pd.Series[str]:
+    """Return the id of the trial product each administration names by code, text or lot (products.csv), else empty.
 
-    drugs: the drug table. A coding of another drug outranks the text, and of two names in a text the first one counts:
-    "dexamethasone before UC-MSC" is dexamethasone.
+    codes: the code tables: the site's own products.csv and drugs. A coding of another drug outranks the text, and of two
+    names in a text the first one counts: "dexamethasone before UC-MSC" is dexamethasone. A lot says what nothing else does.
     """
     by_code = {(p.system, p.code): p.id for p in products if p.code}
-    pairs = list(zip(text(frame["code"]).tolist(), text(frame["code_text"]).tolist(), strict=True))
+    own, drugs = codes["products"], codes["drugs"]
+    keys = list(zip(*(text(frame[c]).tolist() for c in ("code", "code_text", "lot")), strict=True))
     found = {}
-    for code, name in dict.fromkeys(pairs):
+    for code, name, lot in dict.fromkeys(keys):
         codings = [tuple(c.rsplit("|", 1)) for c in code.split("\n") if c]
         hits = [by_code[c] for c in codings if c in by_code]
+        if not hits and (row := own.find(codings)) is not None:
+            hits = [row["product"]]
         if not hits and drugs.find(codings) is None:
-            hits = _named(name, products, drugs)
-        found[code, name] = (hits or [""])[0]
-    return pd.Series([found[k] for k in pairs], index=frame.index, dtype="str")
+            row = own.by_text(name)
+            hits = [row["product"]] if row is not None else _named(name, products, drugs)
+            if not hits and drugs.match_text(name) is None and (row := own.get("lot", lot)) is not None:
+                hits = [row["product"]]
+        found[code, name, lot] = (hits or [""])[0]
+    return pd.Series([found[k] for k in keys], index=frame.index, dtype="str")
 
 
 def _named(name: str, products: tuple[Any, ...], drugs: Any) -> list[str]:
@@ -61,7 +67,7 @@ def administrations(inputs: Inputs) -> Records:
     them, or with a dose of 0, is recorded as not given and reported (fhir-input point 1).
     """
     a = inputs.frame("MedicationAdministration")
-    a["product"] = product_of(a, inputs.trial.products, inputs.knowledge.codes["drugs"])
+    a["product"] = product_of(a, inputs.trial.products, inputs.knowledge.codes)
     a = a[a["product"] != ""].copy()
     why = not_given(a)
     waiting = why == "status-planned"

@@ -64,6 +64,7 @@ def laboratory_results(inputs: Inputs) -> Records:
             o["focus"].fillna(False).astype(bool),
             silent & o["members"].fillna(False).astype(bool),
             ~known,
+            meaning["domain"] == "IGNORE",
             ~here & ~meaning["domain"].isin(inputs.built),
             no_unit,
             here & silent,
@@ -73,6 +74,7 @@ def laboratory_results(inputs: Inputs) -> Records:
             "about-somebody-else",
             "panel-without-value",
             "unmapped-code",
+            "code-ignored",
             "domain-not-built",
             "unit-unknown",
             "no-result",
@@ -236,13 +238,18 @@ def _derived_counts(o: pd.DataFrame, inputs: Inputs) -> tuple[pd.DataFrame, pd.D
         }
     ).reset_index(drop=True)
     results["record"] = results.index
-    tests = {row["testcd"]: row for row in inputs.knowledge.codes["observations"] if row["domain"] == DOMAIN}
+    table = [row for row in inputs.knowledge.codes["observations"] if row["domain"] == DOMAIN]
+    tests = {row["testcd"]: row for row in reversed(table)}
     made, parents = [], []
     done: set[int] = set()
     start = 0
     for analyte in inputs.trial.analytes.values():
         for rule in analyte.derivations:
-            found = counts_from_percent(results, rule.count, rule.percents, rule.match, analyte.testcd)
+            # white cells of the urine are no parents of a count in the blood
+            kind = tests[analyte.testcd]["cat"] if analyte.testcd in tests else ""
+            alike = (o["to_cat"] == kind).to_numpy() | (kind == "")
+            same = results.assign(testcd=results["testcd"].where(alike, ""))
+            found = counts_from_percent(same, rule.count, rule.percents, rule.match, analyte.testcd)
             found = found[~found["record"].isin(done)]
             if not len(found):
                 continue

@@ -30,7 +30,11 @@ from adapter.result import Result
 from tests.conftest import Cohort, make_site
 
 REPO = Path(__file__).parents[2]
-COMMANDS = dict(cli.cli.commands)
+COMMANDS = {
+    " ".join([name, *inner]): command
+    for name, top in cli.cli.commands.items()
+    for inner, command in ([([n], c) for n, c in top.commands.items()] if isinstance(top, click.Group) else [([], top)])
+}
 ENV = os.environ | {"PYTHONPATH": str(REPO), "TERM": "xterm", "COLUMNS": "100"}
 HEADER = "patient,subjid,siteid,arm,consent_date,randomisation_date\n"
 ROW = "p1,001,01,MSC,2024-01-01,2024-01-02\n"
@@ -58,7 +62,7 @@ def tiny(folder: Path, log: str = HEADER + ROW, lines: str = PATIENT) -> tuple[P
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_command_has_help_for_every_option(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main([name, "--help"]) == 0
+    assert cli.main([*name.split(), "--help"]) == 0
     shown = capsys.readouterr().out
     for parameter in COMMANDS[name].params:
         if isinstance(parameter, click.Option):
@@ -69,7 +73,9 @@ def test_every_command_has_help_for_every_option(name: str, capsys: pytest.Captu
 
 def documented() -> dict[str, set[str]]:
     """Return command -> options, as the table in README lists them."""
-    rows = re.findall(r"^\| `fhir2cdisc ?([a-z]*)[^`]*` \| ([^|]*)\|", (REPO / "README.md").read_text("utf-8"), re.M)
+    rows = re.findall(
+        r"^\| `fhir2cdisc ?([a-z ]*[a-z]|)[^`]*` \| ([^|]*)\|", (REPO / "README.md").read_text("utf-8"), re.M
+    )
     return {name: set(re.findall(r"`(--[a-z-]+)`", options)) for name, options in rows}
 
 

@@ -63,7 +63,7 @@ def test_every_command_and_snippet_runs(ran: tuple[Path, list[tuple[str, int, st
     _, done = ran
     assert len(done) >= 5
     for block, code, _, errors in done:
-        builds = "fhir2cdisc build" in block
+        builds = "fhir2cdisc build" in block or "fhir2cdisc codes check" in block
         assert code in ((0, 3) if builds else (0,)), f"{block}\n{errors}"
         assert "Traceback" not in errors
 
@@ -82,7 +82,7 @@ def test_the_local_code_is_mapped_as_the_readme_says(ran: tuple[Path, list[tuple
     from adapter.result import Result
 
     folder, _ = ran
-    table = next(b for b in blocks("bash") if "observations.csv" in b)
+    table = next(b for b in blocks("bash") if "map_to" in b)
     system, code = re.findall(r"^(urn:[^,]+),([^,]+),", table, re.M)[0]
     result = Result(folder / "out", {})
     assert f"{system}|{code}" not in set(result.unmapped["code"])

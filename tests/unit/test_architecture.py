@@ -30,14 +30,26 @@ MAY_NAME_MAPPINGS = {
 
 # Layers of adapter, lowest first: a module imports its own layer and those below, never above.
 LAYERS = (
-    ("errors", "files", "reasons", "references", "version"),
-    ("spec", "records", "terminology", "codes", "units", "site", "intake.decimals", "derive.distinct"),
+    ("errors", "files", "reasons", "references", "systems", "code_files", "version"),
+    ("spec", "records", "terminology", "codes", "site_codes", "units", "site", "intake.decimals", "derive.distinct"),
     ("trial", "trial_models", "trial_rules", "trial_events", "trial_tables", "trial_checks", "trial_docs", "derive"),
-    ("registry", "evaluate", "summary", "supplement", "enrolment", "knowledge", "intake", "identify", "writers"),
+    (
+        "registry",
+        "evaluate",
+        "summary",
+        "supplement",
+        "enrolment",
+        "knowledge",
+        "suggest",
+        "unmapped",
+        "intake",
+        "identify",
+        "writers",
+    ),
     ("sources", "store", "usable", "accounts", "define", "map", "assemble", "links", "docs", "result"),
     ("tasks", "subject_tasks", "write_task", "executors", "ingest", "subjects", "output", "deliver", "progress"),
-    ("run", "__init__"),
-    ("cli", "__main__", "commands", "doctor"),
+    ("run", "codes_check", "__init__"),
+    ("cli", "__main__", "commands", "codes_report", "doctor"),
 )
 
 

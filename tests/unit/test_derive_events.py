@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from adapter.codes import load_codes
+from adapter.site_codes import site_products
 from adapter.trial import resolve_trial
 from mappings.parts import not_given, ongoing, open_end, reasons, without_dose
 from mappings.sdtm.ec import product_of
@@ -98,12 +99,14 @@ NAMES = [
 def knowledge() -> SimpleNamespace:
     from importlib.resources import files
 
-    return SimpleNamespace(trial=resolve_trial("pgf_msc"), drugs=load_codes("drugs", files("mappings.codes")))
+    trial = resolve_trial("pgf_msc")
+    own = site_products(None, {})
+    return SimpleNamespace(trial=trial, codes={"drugs": load_codes("drugs", files("mappings.codes")), "products": own})
 
 
 def test_product_of(knowledge: SimpleNamespace) -> None:
-    frame = pd.DataFrame(NAMES, columns=["code", "code_text", "expected"], dtype="str")
-    found = product_of(frame, knowledge.trial.products, knowledge.drugs)
+    frame = pd.DataFrame(NAMES, columns=["code", "code_text", "expected"], dtype="str").assign(lot="")
+    found = product_of(frame, knowledge.trial.products, knowledge.codes)
     assert list(found) == list(frame["expected"])
 
 

@@ -27,19 +27,44 @@ UCUM = "http://unitsofmeasure.org"
 @pytest.mark.parametrize(
     ("spelling", "ucum", "ct"),
     [
+        # counts, the units of the endpoints
         ("10*9/L", "10*9/L", "10^9/L"), ("x10^9/L", "10*9/L", "10^9/L"), ("×10⁹/L", "10*9/L", "10^9/L"),
-        ("10^9/L", "10*9/L", "10^9/L"), ("10*9/l", "10*9/L", "10^9/L"), ("G/L", "10*9/L", "10^9/L"),
-        ("g/L", "g/L", "g/L"), ("g/l", "g/L", "g/L"), ("g/dl", "g/dL", "g/dL"), ("G/l", "10*9/L", "10^9/L"),
-        ("K/uL", "10*3/uL", "10^9/L"), ("10*3/uL", "10*3/uL", "10^9/L"), ("× 10³ / µl", "10*3/uL", "10^9/L"),
-        ("/mm3", "/uL", "10^6/L"), ("/uL", "/uL", "10^6/L"), ("{cells}/uL", "/uL", "10^6/L"),
-        ("个/uL", "/uL", "10^6/L"),
-        ("个/L", "/L", ""), ("10E9/L", "10*9/L", "10^9/L"), ("Ｇ／Ｌ", "10*9/L", "10^9/L"),
-        ("M/uL", "10*6/uL", "10^12/L"), ("mcg/mL", "ug/mL", "mg/L"), ("umol/l", "umol/L", "umol/L"),
-        ("[IU]/mL", "[IU]/mL", "IU/mL"), ("IntlUnit/mL", "[IU]/mL", "IU/mL"), ("copies/mL", "{copies}/mL", "copies/mL"),
-        ("mmHg", "mm[Hg]", "mmHg"), ("IU/L", "[IU]/L", "IU/L"), ("U/L", "U/L", "U/L"), ("sec", "s", "s"),
-        ("mg/L FEU", "mg/L{FEU}", "mg/L FEU"), ("10^6 cells/kg", "10*6/kg", "10^6/kg"),
-        ("ug/kg/d", "ug/kg/d", "ug/kg/day"),
-        ("℃", "Cel", "C"), ("片", "{tablet}", "TABLET"), ("%", "%", "%"),
+        ("10^9/L", "10*9/L", "10^9/L"), ("10*9/l", "10*9/L", "10^9/L"), ("10E9/L", "10*9/L", "10^9/L"),
+        ("10e9/L", "10*9/L", "10^9/L"), ("10**9/L", "10*9/L", "10^9/L"), ("*10^9/L", "10*9/L", "10^9/L"),
+        ("X 10^9 / L", "10*9/L", "10^9/L"), ("10^9个/L", "10*9/L", "10^9/L"), ("E9/L", "10*9/L", "10^9/L"),
+        ("G/L", "10*9/L", "10^9/L"), ("G/l", "10*9/L", "10^9/L"), ("Ｇ／Ｌ", "10*9/L", "10^9/L"),
+        ("１０＾９／Ｌ", "10*9/L", "10^9/L"),
+        ("K/uL", "10*3/uL", "10^9/L"), ("k/uL", "10*3/uL", "10^9/L"), ("K/μL", "10*3/uL", "10^9/L"),
+        ("K/µL", "10*3/uL", "10^9/L"),
+        ("10*3/uL", "10*3/uL", "10^9/L"), ("× 10³ / µl", "10*3/uL", "10^9/L"), ("Thousand/uL", "10*3/uL", "10^9/L"),
+        ("Thou/mcL", "10*3/uL", "10^9/L"), ("x10E3/uL", "10*3/uL", "10^9/L"), ("10^3/mm3", "10*3/uL", "10^9/L"),
+        ("/mm3", "/uL", "10^6/L"), ("/mm³", "/uL", "10^6/L"), ("/uL", "/uL", "10^6/L"), ("{cells}/uL", "/uL", "10^6/L"),
+        ("cells/uL", "/uL", "10^6/L"), ("个/uL", "/uL", "10^6/L"), ("个/㎕", "/uL", "10^6/L"), ("/㎣", "/uL", "10^6/L"),
+        ("个/L", "/L", ""), ("M/uL", "10*6/uL", "10^12/L"), ("T/L", "10*12/L", "10^12/L"), ("10¹²/L", "10*12/L", "10^12/L"),
+        # masses and moles
+        ("g/L", "g/L", "g/L"), ("g/l", "g/L", "g/L"), ("g/dl", "g/dL", "g/dL"), ("gm/dL", "g/dL", "g/dL"),
+        ("g%", "g/dL", "g/dL"),
+        ("mcg/mL", "ug/mL", "mg/L"), ("㎍/㎖", "ug/mL", "mg/L"), ("㎎/㎗", "mg/dL", "mg/dL"),
+        ("umol/l", "umol/L", "umol/L"), ("μmol/L", "umol/L", "umol/L"), ("µmol/L", "umol/L", "umol/L"),
+        ("mcmol/L", "umol/L", "umol/L"),
+        ("mEq/L", "meq/L", "mEq/L"), ("mg/L FEU", "mg/L{FEU}", "mg/L FEU"), ("mg/g{creat}", "mg/g", "g/kg"),
+        # activities; copies and international units are not each other
+        ("U/L", "U/L", "U/L"), ("IU/L", "[IU]/L", "IU/L"), ("[iU]/mL", "[IU]/mL", "IU/mL"), ("[IU]/mL", "[IU]/mL", "IU/mL"),
+        ("IU/mL", "[IU]/mL", "IU/mL"), ("IntlUnit/mL", "[IU]/mL", "IU/mL"), ("mIU/L", "m[IU]/L", "mIU/L"),
+        ("mU/L", "mU/L", "mU/L"),
+        ("copies/mL", "{copies}/mL", "copies/mL"), ("copies/uL", "{copies}/uL", "copies/uL"),
+        ("拷贝/mL", "{copies}/mL", "copies/mL"),
+        # the rest
+        ("mmHg", "mm[Hg]", "mmHg"), ("mm Hg", "mm[Hg]", "mmHg"), ("sec", "s", "s"), ("秒", "s", "s"), ("％", "%", "%"),
+        ("%", "%", "%"),
+        ("℃", "Cel", "C"), ("/HPF", "/[HPF]", "/HPF"), ("pH", "[pH]", ""), ("片", "{tablet}", "TABLET"),
+        ("次/分", "/min", "/min"),
+        # doses: a drug in IU and in U is in one unit
+        ("10^6 cells/kg", "10*6/kg", "10^6/kg"), ("ug/kg/d", "ug/kg/d", "ug/kg/day"), ("[iU]/kg", "U/kg", "U/kg"),
+        ("[IU]/kg", "U/kg", "U/kg"), ("IU/kg", "U/kg", "U/kg"), ("U/kg", "U/kg", "U/kg"), ("IU/kg/d", "U/kg/d", "U/kg/day"),
+        # all capitals, where nothing else can be meant (UCUM c/i, HL7 v2)
+        ("MG/DL", "mg/dL", "mg/dL"), ("MMOL/L", "mmol/L", "mmol/L"), ("NG/ML", "ng/mL", "ug/L"), ("MMHG", "mm[Hg]", "mmHg"),
+        ("FL", "fL", "fL"), ("SEC", "s", "s"), ("MG", "mg", "mg"), ("ML", "mL", "mL"),
     ],
 )  # fmt: skip
 def test_spellings(spelling: str, ucum: str, ct: str) -> None:
@@ -47,17 +72,47 @@ def test_spellings(spelling: str, ucum: str, ct: str) -> None:
     assert UNITS.resolve(None, None, f" {spelling} ") == Unit(ucum, ct)
 
 
-@pytest.mark.parametrize("spelling", ["", "x", "MG/DL", "gL", "10/L", "M/L", "mG", "g/L x", "10*9/", "fuzz"])
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "", "x", "gL", "10/L", "g/L x", "10*9/", "fuzz",
+        "109/L",  # 10⁹ that lost its superscript, or a number
+        "M/L", "MU/L", "MIU/mL", "P/L",  # M is mega and milli
+        "mG", "Mg", "Mg/dL", "mmol/K", "gr", "gr/dL",  # neither grams nor grains are guessed
+        "K", "log", "ppm",
+    ],
+)  # fmt: skip
 def test_unknown_units_are_not_guessed(spelling: str) -> None:
     assert UNITS.resolve(spelling, UCUM, spelling) is None
 
 
-def test_ladder() -> None:
-    assert UNITS.resolve("mg/dL", UCUM, "g/L") == Unit("mg/dL", "mg/dL")  # the code wins over the text
-    assert UNITS.resolve("258797006", "http://snomed.info/sct", "g/L") == Unit("g/L", "g/L")  # other system: text only
-    assert UNITS.resolve("nonsense", UCUM, "g/L") == Unit("g/L", "g/L")
-    assert UNITS.resolve("g/L", "urn:oid:2.16.840.1.113883.6.8", None) == Unit("g/L", "g/L")
-    assert UNITS.resolve(None, None, None) is None
+def test_case_is_never_folded() -> None:
+    """`G/L` is 10^9/L, so that haemoglobin in grams sent as `G/L` cannot be converted, and is rejected, never a count."""
+    assert UNITS.resolve("G/L") != UNITS.resolve("g/L")
+    assert UNITS.conversion("10*9/L", "g/L") is None
+    assert UNITS.resolve("MU") == Unit("10*6.U", "10^6 U")  # a million units of a dose, never a thousandth
+
+
+@pytest.mark.parametrize(
+    ("code", "system", "text", "ucum"),
+    [
+        ("mg/dL", UCUM, "g/L", "mg/dL"),  # the code wins over the text
+        ("g/L", None, "mg/dL", "g/L"),  # a code without a system is read as UCUM
+        ("g/L", "urn:oid:2.16.840.1.113883.6.8", None, "g/L"),
+        ("g/L", "http://unitsofmeasure.org|2.1", None, "g/L"),
+        ("x10^9/L", UCUM, "no unit", "10*9/L"),  # a look-alike in the code before the text
+        ("nonsense", UCUM, "g/L", "g/L"),  # a code that is none: the text
+        ("258797006", "http://snomed.info/sct", "g/L", "g/L"),  # a code of another system is not read
+        ("g/L", "http://snomed.info/sct", None, None),
+        (None, None, "×10⁹/L", "10*9/L"),
+        ("", "", "g/L", "g/L"),
+        ("nonsense", UCUM, "fuzz", None),
+        (None, None, None, None),
+    ],
+)
+def test_ladder(code: str | None, system: str | None, text: str | None, ucum: str | None) -> None:
+    found = UNITS.resolve(code, system, text)
+    assert (found.ucum if found else None) == ucum
 
 
 def test_table_size_and_terms() -> None:
@@ -88,7 +143,8 @@ def test_ct_unit_never_changes_the_number() -> None:
         ("mg/dL", "g/L", "1/100"), ("%", "L/L", "1/100"), ("ukat/L", "U/L", "60"), ("ug/mL", "mg/L", "1"),
         ("[lb_av]", "kg", "45359237/100000000"), ("[in_i]", "cm", "254/100"), ("ng/mL", "ug/L", "1"),
         ("{copies}/uL", "{copies}/mL", "1000"), ("g", "mg", "1000"), ("10*6", "{cells}", "1000000"),
-        ("ug/kg/min", "mg/kg/d", "144/100"), ("pg/mL", "ng/L", "1"), ("[IU]/L", "U/L", "1"),
+        ("ug/kg/min", "mg/kg/d", "144/100"), ("[IU]", "U", "1"), ("10*4.[IU]", "10*4.U", "1"),
+        ("mg/g", "ug/kg", "1000000"), ("pg/mL", "ng/L", "1"), ("[IU]/L", "U/L", "1"),
     ],
 )  # fmt: skip
 def test_factors_by_hand(source: str, target: str, factor: str) -> None:
@@ -107,8 +163,20 @@ def test_no_factor_across_dimensions(source: str, target: str) -> None:
     assert UNITS.factor(source, target) is None
 
 
-# What pint cannot judge: activity in IU against U. The two are equal for enzymes only (mappings/codes/README.md).
-NOT_IN_PINT = {"[IU]/L", "m[IU]/mL", "m[IU]/L", "k[IU]/L", "[IU]/mL", "10*3.[IU]/mL"}
+# What pint cannot judge: activity in IU against U (mappings/codes/README.md), and pH.
+NOT_IN_PINT = {
+    "[IU]",
+    "10*3.[IU]",
+    "10*4.[IU]",
+    "10*6.[IU]",
+    "[pH]",
+    "[IU]/L",
+    "m[IU]/mL",
+    "m[IU]/L",
+    "k[IU]/L",
+    "[IU]/mL",
+    "10*3.[IU]/mL",
+}
 
 
 def test_every_factor_agrees_with_ucumvert_and_pint() -> None:
@@ -232,6 +300,28 @@ def test_contradicting_site_tables_are_refused(tmp_path: Path, file: str, text: 
         UnitTable.load(FOLDER, tmp_path)
 
 
-def test_site_adds_a_spelling(tmp_path: Path) -> None:
-    (tmp_path / "units.csv").write_text("spelling,ucum,ct\nGiga-Zellen/L,10*9/L,10^9/L\n", encoding="utf-8")
-    assert UnitTable.load(FOLDER, tmp_path).resolve("Giga-Zellen/L") == Unit("10*9/L", "10^9/L")
+@pytest.mark.parametrize(
+    ("row", "spelling", "unit"),
+    [
+        ("Giga-Zellen/L,10*9/L,10^9/L", "Giga-Zellen/L", Unit("10*9/L", "10^9/L")),
+        ("Giga-Zellen/L,10*9/L,", "Giga-Zellen / l", Unit("10*9/L", "10^9/L")),  # CT is known with the unit
+        (
+            "十的九次方每升,x10^9/L,",
+            "十的九次方每升",
+            Unit("10*9/L", "10^9/L"),
+        ),  # any known spelling may stand for the unit
+        ("MU/L,m[IU]/L,", "MU/L", Unit("m[IU]/L", "mIU/L")),  # what nobody may guess, the site can say
+        ("G/L,g/L,", "G/L", Unit("g/L", "g/L")),  # and it may mean grams
+        ("Foo/L,{foo}/L,10^6/L", "Foo/L", Unit("{foo}/L", "10^6/L")),  # a unit of its own, with its CDISC unit
+        ("later,,", "later", None),  # a line that nobody has filled in
+    ],
+)
+def test_site_adds_a_spelling(tmp_path: Path, row: str, spelling: str, unit: Unit | None) -> None:
+    (tmp_path / "units.csv").write_text(f"spelling,ucum,ct,records\n{row},7\n", encoding="utf-8")
+    assert UnitTable.load(FOLDER, tmp_path).resolve(spelling) == unit
+
+
+def test_a_unit_that_nobody_knows_is_refused_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "units.csv").write_text("spelling,ucum\nGiga,10*9/L\nMega,megaL\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"units\.csv:3: unknown unit 'megaL'.*any spelling of it"):
+        UnitTable.load(FOLDER, tmp_path)

@@ -1,0 +1,61 @@
+"""Commands that look and build nothing, and what all commands share: printing, and the option that names a trial."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+TRIAL = "pgf_msc"
+TRIAL_OPTION = click.option(
+    "--trial", metavar="NAME|DIR", default=TRIAL, show_default=True, help="Shipped trial, or a folder."
+)
+
+
+def say(lines: Iterable[str]) -> None:
+    """Print to stdout. Where its reader has gone away (`| head`), the rest is not printed and the exit code stays."""
+    try:
+        for line in lines:
+            click.echo(line)
+    except BrokenPipeError:
+        swallow(sys.stdout.fileno())
+
+
+def swallow(handle: int) -> None:
+    """Send what is still written to a stream nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, handle)
+    os.close(nowhere)
+
+
+@click.group(short_help="Check a hospital's codes and units.")
+def codes() -> None:
+    """A hospital's codes and units: what is mapped, and what is not."""
+
+
+@codes.command(short_help="List codes and units that no table knows.")
+@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
+@click.option("--enrolment", metavar="FILE", help="Look at its subjects only (CSV).  [default: all patients]")
+@TRIAL_OPTION
+@click.option("--site", metavar="DIR", help="Folder with own code maps.  [default: site beside the log]")
+@click.option("--out", metavar="DIR", help="Write codes.csv and units.csv to fill in here.")
+@click.option("--json", "as_json", is_flag=True, help="Print the whole answer as JSON.")
+def check(inputs: tuple[str, ...], out: str | None, as_json: bool, **told: Any) -> int:
+    """List the codes and units in FHIR files that no table knows, the most frequent first. Nothing is built.
+
+    Exit code 0: every code and unit is known. 3: some are not. 2: bad arguments or unreadable input.
+    """
+    from adapter.codes_check import check_codes
+    from adapter.codes_report import answer, write_skeletons
+    from adapter.progress import Shown
+
+    with Shown(sys.stderr) as progress:
+        found = check_codes(inputs, progress=progress, **told)
+    say(answer(found, as_json))
+    for path in write_skeletons(found, Path(out), told["site"], told["enrolment"]) if out else ():
+        click.echo(f"To fill in: {path}", err=True)
+    return 0 if found.complete else 3
