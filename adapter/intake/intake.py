@@ -16,7 +16,7 @@ import pyarrow as pa
 from adapter.identify import DECODERS, LOOK_UPS, PREFIX, resource_type
 from adapter.intake.bearers import UNRESOLVED
 from adapter.intake.ladder import report_broken
-from adapter.intake.readers import READERS, Reader
+from adapter.intake.readers import NO_INTAKE, READERS, Reader
 from adapter.intake.reading import UNREADABLE, Reading, Reject
 from adapter.intake.rows import Rows
 from adapter.intake.structs import Reference
@@ -128,7 +128,7 @@ def _not_read(kind: str, taken: Taken, reject: RejectLine) -> None:
         taken.dropped["(none)", "no-resource-type"] += 1
         taken.rejects.append(reject)
     elif kind not in LOOK_UPS:
-        taken.dropped[kind, "type-not-read"] += 1
+        taken.dropped[kind, "no-proof-of-intake" if kind in NO_INTAKE else "type-not-read"] += 1
 
 
 def _check(r: Any, reader: Reader) -> str | None:

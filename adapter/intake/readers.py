@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from adapter.intake import events, observation, people, structs
+from adapter.intake import event_structs, events, observation, people, reports, structs, supplies
 from adapter.intake.observation import ObservationRows
 from adapter.intake.reading import Reading
 from adapter.intake.rows import PlainRows, Rows
@@ -60,17 +60,39 @@ READERS: dict[str, Reader] = {
     "Observation": Reader(
         msgspec.json.Decoder(structs.Observation).decode, _subject, ObservationRows, observation.STATUSES
     ),
+    "DiagnosticReport": Reader(
+        msgspec.json.Decoder(reports.DiagnosticReport).decode, _subject, reports.ReportRows, reports.STATUSES
+    ),
     "MedicationAdministration": Reader(
-        msgspec.json.Decoder(structs.MedicationAdministration).decode,
+        msgspec.json.Decoder(event_structs.MedicationAdministration).decode,
         _subject,
         _plain("MedicationAdministration", events.administration_rows),
         events.EVENT_STATUSES - {"preparation"},
     ),
+    "MedicationStatement": Reader(
+        msgspec.json.Decoder(event_structs.MedicationStatement).decode,
+        _subject,
+        _plain("MedicationStatement", events.statement_rows),
+        events.STATEMENT_STATUSES,
+    ),
     "Procedure": Reader(
-        msgspec.json.Decoder(structs.Procedure).decode,
+        msgspec.json.Decoder(event_structs.Procedure).decode,
         _subject,
         _plain("Procedure", events.procedure_rows),
         events.EVENT_STATUSES,
+    ),
+    "SupplyDelivery": Reader(
+        msgspec.json.Decoder(event_structs.SupplyDelivery).decode,
+        supplies.supply_subject,
+        _plain("SupplyDelivery", supplies.supply_rows),
+        supplies.SUPPLY_STATUSES,
+        strict=False,
+    ),
+    "BiologicallyDerivedProductDispense": Reader(
+        msgspec.json.Decoder(event_structs.BiologicallyDerivedProductDispense).decode,
+        lambda r: bytes(r.patient),
+        _plain("BiologicallyDerivedProductDispense", supplies.dispense_rows),
+        supplies.DISPENSE_STATUSES,
     ),
     "Specimen": Reader(
         msgspec.json.Decoder(structs.Specimen).decode,
@@ -98,3 +120,6 @@ READERS: dict[str, Reader] = {
         RESEARCH_SUBJECT_STATUSES,
     ),
 }
+
+NO_INTAKE = frozenset(["MedicationRequest", "MedicationDispense"])
+"""Resource types that are no proof that anything was taken (fhir-input point 16), whatever their status or intent."""
