@@ -68,14 +68,16 @@ class ReportRows:
         if head[-1] in TAKES_BACK:
             return
         there: dict[int, Observation] = {}
+        broken = False
         for i, raw in enumerate(r.contained or ()):
             try:
                 if _HEAD.decode(raw).resourceType == "Observation":
                     there[i] = _OBSERVATION.decode(raw)
             except UNREADABLE:
+                broken = True
                 self._own.add((f"contained[{i}]", "element-wrong-type"), read, head)
         wanted, missing = _named(r, there)
-        for where in missing:
+        for where in missing if not broken else ():  # it may be the one that cannot be read
             self._own.add((where, "result-not-found"), read, head)
         mine = read.owner(_REFERENCE.decode(r.subject))
         for i, result in there.items():

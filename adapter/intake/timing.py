@@ -33,7 +33,7 @@ NEVER = When()
 
 def times_of(kind: type[Struct], *stems: str) -> tuple[str, ...]:
     """Return the elements of a struct that say when: `effectiveDateTime`, `occurencePeriod` …"""
-    return tuple(f for f in kind.__struct_fields__ if f.startswith(stems))
+    return tuple(f for stem in stems for f in kind.__struct_fields__ if f.startswith(stem))
 
 
 def when(r: Struct, times: tuple[str, ...], read: Reading) -> When:
