@@ -15,7 +15,6 @@ import pyarrow as pa
 from adapter.reasons import REASONS, kind_of
 from adapter.records import Facts, Records
 
-
 WEAK = ("panel-without-value", "no-own-results", "not-needed")
 """Reasons that give way to that of another row of the same resource."""
 

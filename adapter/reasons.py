@@ -36,9 +36,13 @@ REASONS: dict[str, Reason] = {
         "drop", "by its focus, Specimen or own subject the record is about a donor, a lot or a relative"
     ),
     "no-proof-of-intake": Reason("drop", "a request, a dispense or a delivery does not prove that anything was taken"),
-    "outranked-statement": Reason("drop", "a MedicationStatement of what MedicationAdministrations of that time record"),
+    "outranked-statement": Reason(
+        "drop", "a MedicationStatement of what MedicationAdministrations of that time record"
+    ),
     "nothing-taken": Reason("drop", "a statement that no medication is taken"),
-    "no-own-results": Reason("drop", "the report contains no result of its own; those it names are read where they stand"),
+    "no-own-results": Reason(
+        "drop", "the report contains no result of its own; those it names are read where they stand"
+    ),
     "after-data-cut": Reason("drop", "dated after the data cut"),
     "after-withdrawal": Reason("drop", "dated after the subject withdrew consent"),
     "unmapped-code": Reason("drop", "no code map knows the code; listed in unmapped.csv"),

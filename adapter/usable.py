@@ -24,6 +24,7 @@ KEYED = ("pat", "rid", "sha", "specimen", "replaced_by")
 DAY_MICROS = 86_400_000_000
 FARTHEST_ZONE = 14 * 3_600_000_000
 
+
 @dataclass(slots=True)
 class Usable:
     """Facts per resource type, and how many resources fell away, by (resource type, reason).

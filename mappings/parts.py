@@ -100,7 +100,9 @@ def each_ingredient(events: pd.DataFrame) -> pd.DataFrame:
     parts["ingredient"] = parts["ingredients"].map(json.loads)
     parts = parts.explode("ingredient")
     parts["code"], parts["code_text"] = parts["ingredient"].str[0], parts["ingredient"].str[1]
-    amount = (text(parts["dose"]) + " " + _unit(parts)).str.strip().where(parts["dose"].notna(), text(parts["dose_text"]))
+    amount = (
+        (text(parts["dose"]) + " " + _unit(parts)).str.strip().where(parts["dose"].notna(), text(parts["dose_text"]))
+    )
     parts["dose_text"] = (amount + " of " + parts["mixture"]).where(amount != "", parts["mixture"])
     parts[["dose", "dose_unit", "dose_unit_text", "rate"]] = None
     return pd.concat([events[~mixed], parts.drop(columns="ingredient")], ignore_index=True)

@@ -66,24 +66,18 @@ SECONDS = {
 DIGITS = 4
 
 
-def rate_times_period(
-    rate: Series[Any], rate_unit: Series[Any], per: Series[Any], per_unit: Series[Any], start: Series[Any], end: Series[Any]
-) -> pd.DataFrame:
+def rate_times_period(events: pd.DataFrame) -> pd.DataFrame:
     """Return columns amount (text) and unit: what a rate gave during a period; empty where either is not known.
 
-    rate, per: exact decimal texts. A rate is `rate_unit` itself (50 mL/h), or `rate` rate_units per `per` per_units (500 mL
-    per 8 h). start, end: microseconds on one clock, NaN without a time: two dates do not tell how long an infusion ran.
-    The amount is rounded half up to four significant digits. fhir-input point 27.
+    events: rate and rate_per are exact decimal texts. A rate is `rate_unit` itself (50 mL/h), or `rate` rate_units per
+    `rate_per` rate_per_units (500 mL per 8 h). micros, end_micros: the period on one clock, missing without a time: two
+    dates do not tell how long an infusion ran. The amount is rounded half up to four significant digits. fhir-input
+    point 27.
     """
-    found = [
-        _amount(*one)
-        for one in zip(
-            *(c.astype("str").fillna("") for c in (rate, rate_unit, per, per_unit)),
-            ((end - start) / 1_000_000).astype("float64"),
-            strict=True,
-        )
-    ]
-    return pd.DataFrame(found, columns=["amount", "unit"], index=rate.index).astype("str")
+    texts = [events[c].astype("str").fillna("").tolist() for c in ("rate", "rate_unit", "rate_per", "rate_per_unit")]
+    seconds = ((events["end_micros"].astype("float64") - events["micros"].astype("float64")) / 1_000_000).tolist()
+    found = [_amount(*one) for one in zip(*texts, seconds, strict=True)]
+    return pd.DataFrame(found, columns=["amount", "unit"], index=events.index).astype("str")
 
 
 def _amount(rate: str, unit: str, per: str, per_unit: str, seconds: float) -> tuple[str, str]:

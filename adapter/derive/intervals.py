@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from calendar import monthrange
+from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from adapter.derive.days import EPOCH
 
 Series = pd.Series
 
 
 def first_days(dtc: Series[Any]) -> Series[float]:
     """Return the first day that SDTM dates may mean, in days since 1970-01-01: 2024-03 is 2024-03-01; NaN where empty."""
-    return _days(dtc, lambda t: np.datetime64((t + "-01-01")[:10], "D"))
+    return _days(dtc, _first)
 
 
 def last_days(dtc: Series[Any]) -> Series[float]:
@@ -20,16 +25,20 @@ def last_days(dtc: Series[Any]) -> Series[float]:
     return _days(dtc, _last)
 
 
-def _last(text: str) -> np.datetime64:
+def _first(text: str) -> date:
+    return date.fromisoformat((text + "-01-01")[:10])
+
+
+def _last(text: str) -> date:
     if len(text) >= 10:
-        return np.datetime64(text[:10], "D")
-    unit = "Y" if len(text) == 4 else "M"
-    return (np.datetime64(text, unit) + 1).astype("datetime64[D]") - np.timedelta64(1, "D")
+        return date.fromisoformat(text[:10])
+    year, month = int(text[:4]), int(text[5:7] or 12)
+    return date(year, month, monthrange(year, month)[1])
 
 
-def _days(dtc: Series[Any], day: Any) -> Series[float]:
+def _days(dtc: Series[Any], day: Callable[[str], date]) -> Series[float]:
     codes, unique = pd.factorize(dtc.astype("str").fillna(""))
-    numbers = [float(day(t).astype(np.int64)) if t else np.nan for t in unique]
+    numbers = [float((day(t) - EPOCH).days) if t else np.nan for t in unique]
     return pd.Series(np.array([*numbers, np.nan])[codes], index=dtc.index)
 
 

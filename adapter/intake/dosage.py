@@ -42,21 +42,21 @@ def dose_of(dosage: Dosage | list[Dosage | None] | None, read: Reading) -> Dose:
     doses = [x for d in listed for x in _doses(d)]
     rates = [x for d in listed for x in _rates(d)]
     said = [d.text for d in listed if d.text and not d.text.isspace()]
-    columns: tuple[str | None, ...] = (None, None, None)
-    if len(doses) == 1 and isinstance(doses[0][1], Quantity) and not doses[0][1].comparator:
-        where, q = doses[0]
-        columns = (read.number(q.value, f"{where}.value"), q.code, q.unit)
+    dose, rate = Dose(), Dose()
+    one = doses[0] if len(doses) == 1 else ("", None)
+    if isinstance(one[1], Quantity) and not one[1].comparator:
+        dose = Dose(read.number(one[1].value, f"{one[0]}.value"), one[1].code, one[1].unit)
     elif doses:
         said += ["; ".join(filter(None, (amount_text(x, read) for _, x in doses)))]
-        if len(doses) > 1 or isinstance(doses[0][1], Quantity):
+        if not isinstance(one[1], Range):
             read.notes.append("dose-not-single@dosage")
-    rate: tuple[str | None, ...] = (None, None, None, None)
     if len(rates) == 1:
         rate = _rate(*rates[0], read)
     if rates and not doses and not said:
         said += [_rate_text(x, read) for _, x in rates]
     route = next((d.route for d in listed if d.route is not None), None)
-    return Dose(*columns, *rate, "; ".join(filter(None, said)) or None, codings(route), text_of(route))
+    words = "; ".join(filter(None, said)) or None
+    return Dose(*dose[:3], *rate[3:7], words, codings(route), text_of(route))
 
 
 def _doses(d: Dosage) -> Iterator[tuple[str, Amount]]:
@@ -85,16 +85,15 @@ def _rates(d: Dosage) -> Iterator[tuple[str, Rate]]:
             yield "dosage.doseAndRate.rateRange", x.rateRange
 
 
-def _rate(where: str, rate: Rate, read: Reading) -> tuple[str | None, ...]:
+def _rate(where: str, rate: Rate, read: Reading) -> Dose:
     """Return value and unit of a rate, and of what it is per, where that is told apart (rateRatio); a range is none."""
     if isinstance(rate, Quantity):
-        return (read.number(rate.value, f"{where}.value"), unit_of(rate), None, None)
+        return Dose(rate=read.number(rate.value, f"{where}.value"), rate_unit=unit_of(rate))
     if isinstance(rate, Range) or rate.numerator is None or rate.denominator is None:
-        return (None, None, None, None)
-    above, below = rate.numerator, rate.denominator
-    value = read.number(above.value, f"{where}.numerator.value")
-    per = read.number(below.value, f"{where}.denominator.value")
-    return (value, unit_of(above), per, unit_of(below))
+        return Dose()
+    value = read.number(rate.numerator.value, f"{where}.numerator.value")
+    per = read.number(rate.denominator.value, f"{where}.denominator.value")
+    return Dose(rate=value, rate_unit=unit_of(rate.numerator), rate_per=per, rate_per_unit=unit_of(rate.denominator))
 
 
 def _rate_text(rate: Rate, read: Reading) -> str:

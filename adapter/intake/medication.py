@@ -84,7 +84,10 @@ def _parts(r: Medication | Thing, keyed: Keyed | None, own: Collection[str], bes
     try:
         listed = (_INGREDIENTS.decode(r.ingredient) if r.ingredient else None) or []
         return [_part(i, keyed, own, r.contained or ()) for i in _active(listed)]
-    except (Reject, *UNREADABLE):  # a Medication is no line of its own here: its administrations are rejected, as no-code
+    except (
+        Reject,
+        *UNREADABLE,
+    ):  # a Medication is no line of its own here: its administrations are rejected, as no-code
         return []
 
 

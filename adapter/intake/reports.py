@@ -86,7 +86,11 @@ class ReportRows:
                 self._own.add((where, "result-not-named"), read, head)
                 continue
             try:
-                _complete(result, r, mine, read)
+                _check(result)
+                if not _same_subject(result, r, mine, read):
+                    self._own.add((f"{where}.subject", "about-somebody-else"), read, head)
+                    continue
+                _complete(result, r)
                 self._results.add(result, read, (*head[:-1], result.status))
                 self._elements += [where] * (1 + len(result.component or ()))
             except Reject as e:
@@ -143,11 +147,8 @@ def _members(raw: Raw) -> list[tuple[int, Reference | None]]:
     return list(enumerate(_REFERENCES.decode(raw) or ()))
 
 
-def _complete(result: Observation, r: DiagnosticReport, mine: bytes | None, read: Reading) -> None:
-    """Check a contained result as a resource of its own would be, and add what its report says of date and specimen.
-
-    Raises Reject where it may not be used, or is about somebody else than the report's subject.
-    """
+def _check(result: Observation) -> None:
+    """Check a contained result as a resource of its own would be. Raises Reject where it may not be used."""
     if result.modifierExtension:
         raise Reject("held-back-modifier", "modifierExtension")
     if result.implicitRules:
@@ -155,12 +156,20 @@ def _complete(result: Observation, r: DiagnosticReport, mine: bytes | None, read
     result.status = (result.status or "").strip()
     if result.status not in RESULT_STATUSES:
         raise Reject("no-status", "status")
-    if result.subject and bytes(result.subject) != bytes(r.subject):
-        theirs = read.owner(_REFERENCE.decode(result.subject))
-        if theirs is not None and theirs not in read.subjects:  # empty, or an identifier that leads nowhere
-            raise Reject("subject-unresolved" if theirs else "no-subject", "subject")
-        if theirs is None or mine is None or read.subjects[theirs] != read.subjects[mine]:
-            raise Reject("about-somebody-else", "subject")
+
+
+def _same_subject(result: Observation, r: DiagnosticReport, mine: bytes | None, read: Reading) -> bool:
+    """Return whether a result is about the report's subject, as it is where it names nobody."""
+    if not result.subject or bytes(result.subject) == bytes(r.subject):
+        return True
+    theirs = read.owner(_REFERENCE.decode(result.subject))
+    if theirs is not None and theirs not in read.subjects:  # empty, or an identifier that leads nowhere
+        raise Reject("subject-unresolved" if theirs else "no-subject", "subject")
+    return theirs is not None and mine is not None and read.subjects[theirs] == read.subjects[mine]
+
+
+def _complete(result: Observation, r: DiagnosticReport) -> None:
+    """Add what the report says of date and specimen, where the result itself does not."""
     if not any(getattr(result, name) for name in _TIMES):
         result.effectiveDateTime, result.effectivePeriod = r.effectiveDateTime, r.effectivePeriod
         result.issued = result.issued or r.issued

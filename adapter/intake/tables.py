@@ -1,6 +1,7 @@
 """The columns of the intake tables: what is kept of each resource type, and which FHIR element each column holds.
 
-A row is one fact: a resource, one component of an Observation, or a result that a DiagnosticReport contains. The first columns are its provenance.
+A row is one fact: a resource, one component of an Observation, or a result that a DiagnosticReport contains. The first
+columns are its provenance.
 """
 
 from __future__ import annotations

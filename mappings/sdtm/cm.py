@@ -9,7 +9,19 @@ import pandas as pd
 from adapter.derive.coding import coded, resolved_units, unmapped
 from adapter.derive.exposure import derived_dose_flag, rate_times_period
 from adapter.derive.intervals import first_overlap, spans
-from adapter.spec import COLLECTED, DERIVED, Dataset, Inputs, Records, ValueLevel, Variable, call, issues_of, joined, path
+from adapter.spec import (
+    COLLECTED,
+    DERIVED,
+    Dataset,
+    Inputs,
+    Records,
+    ValueLevel,
+    Variable,
+    call,
+    issues_of,
+    joined,
+    path,
+)
 from mappings.parts import (
     each_ingredient,
     identifiers,
@@ -44,23 +56,27 @@ def medications(inputs: Inputs) -> Records:
     whichever resource they came as, so that the days that break a run have one source. A request or a dispense of a drug
     never gets here.
     """
-    made = [_administrations(inputs), _statements(inputs), _procedures(inputs), *(_supplies(inputs, k) for k in SUPPLIES)]
+    made = [
+        _administrations(inputs),
+        _statements(inputs),
+        _procedures(inputs),
+        *(_supplies(inputs, k) for k in SUPPLIES),
+    ]
     frame = pd.concat([r.frame for r in made], ignore_index=True)
+    dropped = {k: v for r in made for k, v in r.dropped.items()}
+    nothing = frame["cat"] == NO_DRUG
+    for kind, rows in frame.loc[nothing, "row"].groupby(frame["resource"]):
+        dropped[str(kind)] = _first(dropped[str(kind)], reasons(rows, "nothing-taken"))
+    frame = frame[~nothing].reset_index(drop=True)
     for column in ("route", "route_text", "dose_text", "until"):
         frame[column] = frame.get(column)
     frame["until"] = text(frame["until"])
     frame[["enrtpt", "entpt"]] = ongoing(frame, inputs.subjects["cut_date"])
     issues = [r.issues for r in made if r.issues is not None]
-    days = spans(frame["dtc"], frame["end_dtc"], frame["entpt"])
-    substance = text(frame["decod"]).where(text(frame["decod"]) != "", text(frame["code_text"]).str.casefold())
-    days = days.assign(subject=frame["USUBJID"], key=substance)
-    stated, given = frame["resource"] == STATEMENT, frame["resource"] == ADMINISTRATION
-    by = first_overlap(days[stated], days[given])
-    by = by[by >= 0]
-    which = days.index[given][by.to_numpy()]
+    days = _days(frame)
+    by = _outranked(frame, days)
     why = "a MedicationStatement of the same substance and time was left out"
-    issues.append(issues_of(which, frame.loc[by.index, "USUBJID"].to_numpy(), "statement-outranked", why))
-    dropped = {k: v for r in made for k, v in r.dropped.items()}
+    issues.append(issues_of(by, frame.loc[by.index, "USUBJID"].to_numpy(), "statement-outranked", why))
     dropped[STATEMENT] = _first(dropped[STATEMENT], reasons(frame.loc[by.index, "row"], "outranked-statement"))
     frame, days = frame.drop(by.index), days.drop(by.index)
     issues += [_doubles(frame, days), without_end(frame)]
@@ -68,6 +84,24 @@ def medications(inputs: Inputs) -> Records:
     _doses(frame, inputs)
     unknown = joined([r.unmapped for r in made if r.unmapped is not None])
     return Records(frame, dropped=dropped, issues=joined(issues), unmapped=unknown)
+
+
+def _days(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return subject, substance (where no map knows it, its name), first and last day of each event."""
+    substance = text(frame["decod"]).where(text(frame["decod"]) != "", text(frame["code_text"]).str.casefold())
+    days = spans(frame["dtc"], frame["end_dtc"], frame["entpt"])
+    return days.assign(subject=frame["USUBJID"], key=substance)
+
+
+def _outranked(frame: pd.DataFrame, days: pd.DataFrame) -> pd.Series[Any]:
+    """Return for each statement (label) the label of the first administration of that substance on one of its days.
+
+    The statement is then no second record, whatever it says of dose or period (fhir-input point 16).
+    """
+    stated, given = frame["resource"] == STATEMENT, frame["resource"] == ADMINISTRATION
+    by = first_overlap(days[stated], days[given])
+    by = by[by >= 0]
+    return pd.Series(days.index[given][by.to_numpy()], index=by.index)
 
 
 def _administrations(inputs: Inputs) -> Records:
@@ -91,11 +125,9 @@ def _statements(inputs: Inputs) -> Records:
     s["until"] = said.where((said.str.len() == 10) & (said.to_numpy() < cut.to_numpy()), "")
     ours = s[s["product"] != ""]
     recorded = _recorded(ours, inputs)
-    lost = [reasons(ours["row"], recorded.map({True: "outranked-statement", False: "product-not-administered"}))]
+    lost = reasons(ours["row"], recorded.map({True: "outranked-statement", False: "product-not-administered"}))
     s, missing = _drugs(each_ingredient(s[s["product"] == ""]), inputs, STATEMENT)
-    nothing = s["cat"] == NO_DRUG
-    lost.append(reasons(s.loc[nothing, "row"], "nothing-taken"))
-    return Records(s[~nothing], dropped={STATEMENT: _first(*lost)}, unmapped=missing)
+    return Records(s, dropped={STATEMENT: lost}, unmapped=missing)
 
 
 def _recorded(statements: pd.DataFrame, inputs: Inputs) -> pd.Series[bool]:
@@ -176,11 +208,7 @@ def _doubles(frame: pd.DataFrame, days: pd.DataFrame) -> pd.DataFrame:
 def _doses(frame: pd.DataFrame, inputs: Inputs) -> None:
     """Add dose, unit, dose in words and route. Without any dose, a rate and a period with clock times make one."""
     none = frame["dose"].isna() & ~noted(frame, "dose-not-single@") & (frame["resource"] == ADMINISTRATION)
-    infused = rate_times_period(
-        *(frame[c].where(none, None) for c in ("rate", "rate_unit", "rate_per", "rate_per_unit")),
-        frame["micros"].astype("float64"),
-        frame["end_micros"].astype("float64"),
-    )
+    infused = rate_times_period(frame.assign(rate=frame["rate"].where(none, None)))
     frame["infused"] = infused["amount"]
     known = infused["amount"] == ""
     dose, code = frame["dose"].where(known, infused["amount"]), frame["dose_unit"].where(known, infused["unit"])
@@ -232,6 +260,7 @@ DATASET = Dataset(
     structure="One record per recorded intervention occurrence or constant-dosing interval per subject",
     keys=("STUDYID", "USUBJID", "CMCAT", "CMDECOD", "CMTRT", "CMSTDTC", "CMENDTC", "CMDOSE", "CMROUTE"),
     records=medications,
+    needs=("EC",),
     value_levels=(ValueLevel("CMDOSE", "CMDOSU"),),
     sequence="CMSEQ",
     variables=(

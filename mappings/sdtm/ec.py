@@ -83,11 +83,7 @@ def administrations(inputs: Inputs) -> Records:
     ends = without_end(a[given])
     a["occur"] = given.map({True: "Y", False: "N"}).astype("str")
     none = given & a["dose"].isna() & ~noted(a, "dose-not-single@")
-    infused = rate_times_period(
-        *(a[c].where(none, None) for c in ("rate", "rate_unit", "rate_per", "rate_per_unit")),
-        a["micros"].astype("float64"),
-        a["end_micros"].astype("float64"),
-    )
+    infused = rate_times_period(a.assign(rate=a["rate"].where(none, None)))
     a["ecdose"], a["ecdosu"] = _doses(text(a["dose"]).where(given, ""), a["dose_unit"], a["dose_unit_text"], a, inputs)
     a["infused"], a["infdosu"] = _doses(infused["amount"], infused["unit"], infused["unit"], a, inputs)
     a["infused"] = a["infused"].where(a["infdosu"] != "", "")

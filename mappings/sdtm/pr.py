@@ -41,7 +41,9 @@ def procedures(inputs: Inputs) -> Records:
     p.loc[own, ["decod", "cat"]] = [AUTOLOGOUS_TERM, ""]
     p[["enrtpt", "entpt"]] = ongoing(p, inputs.subjects["cut_date"])
     missing = unmapped("Procedure", p.loc[~p["known"], "code"], p.loc[~p["known"], "code_text"], used=True)
-    return Records(p, dropped={"Procedure": dropped}, issues=joined([issues, without_end(p)]), unmapped=joined([missing]))
+    return Records(
+        p, dropped={"Procedure": dropped}, issues=joined([issues, without_end(p)]), unmapped=joined([missing])
+    )
 
 
 def _char(name: str, label: str, column: str, core: Any, role: str, fhir: str, codelist: str | None = None) -> Variable:

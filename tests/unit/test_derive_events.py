@@ -112,9 +112,13 @@ def test_each_ingredient_of_a_mixture_is_a_record_without_a_dose_of_its_own() ->
             "code": ["a|1", "x|1\nx|2"],
             "code_text": ["A", "Glucose + Filgrastim"],
             "ingredients": [None, '[["x|1", "Glucose"], [null, "Filgrastim"]]'],
-            "dose": ["5", "500"], "dose_unit": [None, "mL"], "dose_unit_text": ["mg", None], "dose_text": None, "rate": "1",
+            "dose": ["5", "500"],
+            "dose_unit": [None, "mL"],
+            "dose_unit_text": ["mg", None],
+            "dose_text": None,
+            "rate": "1",
             "row": [7, 9],
-        }  # fmt: skip
+        }
     )
     found = each_ingredient(events)
     assert found[["code", "code_text", "dose", "rate", "row"]].astype(object).to_numpy().tolist() == [

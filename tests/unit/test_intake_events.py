@@ -42,8 +42,10 @@ def test_every_column_of_an_administration() -> None:
         "micros": (day("2024-01-02") * 86_400 + 1800) * 1_000_000,
         "end_dtc": "2024-01-02T01:15:00", "end_day": day("2024-01-02"),
         "end_micros": (day("2024-01-02") * 86_400 + 4500) * 1_000_000,
-        "open": False, "words": None, "dose": "1.0", "dose_unit": "10*6/kg", "dose_unit_text": "10^6/kg", "rate": "50",
-        "rate_unit": "mL/h", "rate_per": None, "rate_per_unit": None, "dose_text": "1e6/kg", "route": "http://snomed.info/sct|47625008", "route_text": "IV",
+        "open": False, "words": None,
+        "dose": "1.0", "dose_unit": "10*6/kg", "dose_unit_text": "10^6/kg", "rate": "50",
+        "rate_unit": "mL/h", "rate_per": None, "rate_per_unit": None,
+        "dose_text": "1e6/kg", "route": "http://snomed.info/sct|47625008", "route_text": "IV",
         "status_reason": "Fever", "indication": "移植后造血功能不良",
     }  # fmt: skip
     provenance = {"pat", "rid", "sha", "updated", "version", "file", "line"}
@@ -175,7 +177,10 @@ GONE = "medication-not-found"
             "no-code",
         ),
         ({"medicationReference": {}}, "no-code"),
-        ({"medicationCodeableConcept": {"coding": [{"system": f"{HL7}/data-absent-reason", "code": "unknown"}]}}, "no-code"),
+        (
+            {"medicationCodeableConcept": {"coding": [{"system": f"{HL7}/data-absent-reason", "code": "unknown"}]}},
+            "no-code",
+        ),
         ({}, "no-code"),
     ],
 )

@@ -27,6 +27,10 @@ def medication(**elements: Any) -> Json:
     return {"medicationCodeableConcept": ..., "contained": [held], "medicationReference": {"reference": "#m"}}
 
 
+def adherent(code: str, status: str = "recorded") -> Json:
+    return {"status": status, "adherence": {"code": {"coding": [{"code": code}]}}}
+
+
 # --- R5 (fhir-input: the version is told by the elements) -------------------------------------------------------------
 
 NAME = {"medicationCodeableConcept": ..., "medication": {"concept": concept("1", "drug")}}
@@ -41,14 +45,18 @@ SAME = [
         TIME | {"effectivePeriod": {"start": "2024-01-02"}},
         TIME | {"occurencePeriod": {"start": "2024-01-02"}},
     ),
-    (ADMINISTRATION, {"reasonCode": [{"text": "PGF"}]}, {"reason": [{"reference": {"reference": "Condition/1"}}, {"concept": {"text": "PGF"}}]}),
+    (
+        ADMINISTRATION,
+        {"reasonCode": [{"text": "PGF"}]},
+        {"reason": [{"reference": {"reference": "Condition/1"}}, {"concept": {"text": "PGF"}}]},
+    ),
     (STATEMENT, {"medicationCodeableConcept": concept("1", "drug")}, NAME),
-    (STATEMENT, {"status": "active"}, {"status": "recorded", "adherence": {"code": {"coding": [{"code": "taking-as-directed"}]}}}),
-    (STATEMENT, {"status": "stopped"}, {"status": "recorded", "adherence": {"code": {"coding": [{"code": "stopped"}]}}}),
-    (STATEMENT, {"status": "on-hold"}, {"status": "recorded", "adherence": {"code": {"coding": [{"code": "on-hold-as-directed"}]}}}),
-    (STATEMENT, {"status": "not-taken"}, {"status": "recorded", "adherence": {"code": {"coding": [{"code": "not-taking"}]}}}),
+    (STATEMENT, {"status": "active"}, adherent("taking-as-directed")),
+    (STATEMENT, {"status": "stopped"}, adherent("stopped")),
+    (STATEMENT, {"status": "on-hold"}, adherent("on-hold-as-directed")),
+    (STATEMENT, {"status": "not-taken"}, adherent("not-taking")),
     (STATEMENT, {"status": "unknown"}, {"status": "recorded", "adherence": {"code": {"text": "?"}}}),
-    (STATEMENT, {"status": "entered-in-error"}, {"status": "entered-in-error", "adherence": {"code": {"coding": [{"code": "taking"}]}}}),
+    (STATEMENT, {"status": "entered-in-error"}, adherent("taking", "entered-in-error")),
     (PROCEDURE, {}, {"performedDateTime": ..., "occurrenceDateTime": "2024-01-02"}),
     (
         PROCEDURE,
@@ -83,9 +91,13 @@ def test_a_medication_of_r5_has_doseform_and_items() -> None:
 
 def test_every_time_of_both_versions_is_known() -> None:
     assert set(times_of(MedicationAdministration, "effective", "occurence", "occurrence")) == {
-        f"{stem}{kind}" for stem in ("effective", "occurence", "occurrence") for kind in ("DateTime", "Period", "Timing")
+        f"{stem}{kind}"
+        for stem in ("effective", "occurence", "occurrence")
+        for kind in ("DateTime", "Period", "Timing")
     }
-    assert set(times_of(MedicationStatement, "effective")) == {f"effective{k}" for k in ("DateTime", "Period", "Timing")}
+    assert set(times_of(MedicationStatement, "effective")) == {
+        f"effective{k}" for k in ("DateTime", "Period", "Timing")
+    }
     both = {f"{s}{k}" for s in ("performed", "occurrence") for k in ("DateTime", "Period", "String", "Age", "Range")}
     assert set(times_of(Procedure, "performed", "occurrence")) == both | {"occurrenceTiming"}
     assert len(times_of(SupplyDelivery, "occurrence")) == 3
@@ -93,14 +105,15 @@ def test_every_time_of_both_versions_is_known() -> None:
 
 # --- a time that is no date (fhir-input point 25) ---------------------------------------------------------------------
 
+A40, A45 = {"value": 40, "code": "a"}, {"value": 45, "code": "a"}
 WORDS = [
     (PROCEDURE, "performed", "String", " last spring ", "last spring"),
     (PROCEDURE, "performed", "String", "2024-01-02", "2024-01-02"),  # a string is no dateTime, whatever it looks like
     (PROCEDURE, "performed", "Age", {"value": 40, "unit": "years", "code": "a"}, "at age 40 years"),
     (PROCEDURE, "performed", "Age", {"value": 40, "comparator": "<", "code": "a"}, "at age <40 a"),
-    (PROCEDURE, "performed", "Range", {"low": {"value": 40, "code": "a"}, "high": {"value": 45, "code": "a"}}, "at age 40-45 a"),
-    (PROCEDURE, "performed", "Range", {"low": {"value": 18, "code": "mo"}, "high": {"value": 2, "code": "a"}}, "at age 18 mo-2 a"),
-    (PROCEDURE, "performed", "Range", {"high": {"value": 45, "code": "a"}}, "at age <=45 a"),
+    (PROCEDURE, "performed", "Range", {"low": A40, "high": A45}, "at age 40-45 a"),
+    (PROCEDURE, "performed", "Range", {"low": {"value": 18, "code": "mo"}, "high": A40}, "at age 18 mo-40 a"),
+    (PROCEDURE, "performed", "Range", {"high": A45}, "at age <=45 a"),
     (PROCEDURE, "occurrence", "Timing", {"event": ["2024-01-02", None, "2024-01-05"]}, "2024-01-02, 2024-01-05"),
     (ADMINISTRATION, "effective", "Timing", {"code": {"text": "每周一次"}}, "每周一次"),
     (
@@ -116,7 +129,9 @@ WORDS = [
 
 
 @pytest.mark.parametrize(("resource", "stem", "kind", "value", "words"), WORDS)
-def test_a_time_that_is_no_date_stays_in_words(resource: Json, stem: str, kind: str, value: Any, words: str | None) -> None:
+def test_a_time_that_is_no_date_stays_in_words(
+    resource: Json, stem: str, kind: str, value: Any, words: str | None
+) -> None:
     dates = {"effectiveDateTime": ..., "effectivePeriod": ..., "performedDateTime": ...}
     found = row(changed(resource, **dates, **{f"{stem}{kind}": value}))
     assert picked(found, "dtc", "day", "end_dtc", "open", "notes") == (None, None, None, False, None)
@@ -151,7 +166,7 @@ MIXTURES: dict[str, tuple[Json, tuple[str | None, ...]]] = {
     ),
     "one is the drug": ({"ingredient": [{"itemCodeableConcept": FILGRASTIM}]}, (f"{SCT}|f", "filgrastim", None)),
     "the carrier does not act": (
-        {"ingredient": [{"itemCodeableConcept": GLUCOSE, "isActive": False}, {"itemCodeableConcept": FILGRASTIM, "isActive": True}]},
+        {"ingredient": [{"itemCodeableConcept": GLUCOSE, "isActive": False}, {"itemCodeableConcept": FILGRASTIM}]},
         (f"{SCT}|f", "filgrastim", None),
     ),
     "none acts": ({"ingredient": [{"itemCodeableConcept": GLUCOSE, "isActive": False}]}, (f"{SCT}|g", "5 % glucose", None)),
@@ -160,7 +175,12 @@ MIXTURES: dict[str, tuple[Json, tuple[str | None, ...]]] = {
         BOTH,
     ),
     "by display": (
-        {"ingredient": [{"itemReference": {"reference": "Medication/none", "display": "water"}}, {"itemCodeableConcept": FILGRASTIM}]},
+        {
+            "ingredient": [
+                {"itemReference": {"reference": "Medication/0", "display": "water"}},
+                {"itemCodeableConcept": FILGRASTIM},
+            ]
+        },
         (f"{SCT}|f", "water + filgrastim", f'[[null, "water"], ["{SCT}|f", "filgrastim"]]'),
     ),
 }  # fmt: skip
@@ -170,7 +190,9 @@ MIXTURES: dict[str, tuple[Json, tuple[str | None, ...]]] = {
 def test_contained_medication_mixtures(name: str) -> None:
     """A published breakage: the Medication has no code, only ingredients."""
     held, expected = MIXTURES[name]
-    found = row(changed(ADMINISTRATION, **medication(**held)), look_ups={"Medication/g": LookUp(f"{SCT}|g", "5 % glucose")})
+    found = row(
+        changed(ADMINISTRATION, **medication(**held)), look_ups={"Medication/g": LookUp(f"{SCT}|g", "5 % glucose")}
+    )
     assert picked(found, "code", "code_text", "ingredients", "notes") == (*expected, None)
 
 
@@ -251,8 +273,12 @@ DOSES: list[tuple[Any, tuple[str | None, ...], str | None]] = [
     ({"doseAndRate": [{"doseRange": {"low": MG5}}], "text": "as told"}, (None, None, "as told; >=5 mg"), None),
     ({"doseAndRate": [{"doseQuantity": MG5}, {"doseQuantity": MG10}]}, (None, None, "5 mg; 10 mg"), SPLIT),
     ({"rateQuantity": {"value": 50, "unit": "mL/h"}}, (None, None, "50 mL/h"), None),
-    ({"rateRatio": {"numerator": {"value": 500, "unit": "mL"}, "denominator": {"value": 8, "unit": "h"}}}, (None, None, "500 mL / 8 h"), None),
-    ({"doseAndRate": [{"rateRange": {"low": {"value": 1, "unit": "mL/h"}, "high": {"value": 2, "unit": "mL/h"}}}]}, (None, None, "1-2 mL/h"), None),
+    (
+        {"rateRatio": {"numerator": {"value": 500, "unit": "mL"}, "denominator": {"value": 8, "unit": "h"}}},
+        (None, None, "500 mL / 8 h"),
+        None,
+    ),
+    ({"doseAndRate": [{"rateRange": {"low": MG5, "high": MG10}}]}, (None, None, "5-10 mg"), None),
     ({"text": "bolus", "rateQuantity": {"value": 50, "unit": "mL/h"}}, (None, None, "bolus"), None),
     ([], (None, None, None), None),
     ({}, (None, None, None), None),
@@ -281,7 +307,9 @@ RATES: list[tuple[Json | list[Json], tuple[str | None, ...]]] = [
 
 @pytest.mark.parametrize(("dosage", "columns"), RATES)
 def test_rates(dosage: Any, columns: tuple[str | None, ...]) -> None:
-    assert picked(row(changed(ADMINISTRATION, dosage=dosage)), "rate", "rate_unit", "rate_per", "rate_per_unit") == columns
+    assert (
+        picked(row(changed(ADMINISTRATION, dosage=dosage)), "rate", "rate_unit", "rate_per", "rate_per_unit") == columns
+    )
 
 
 def test_a_modifier_in_the_dosage_holds_the_record_back() -> None:
@@ -321,5 +349,11 @@ def test_a_request_or_a_dispense_proves_no_intake(kind: str, more: Json) -> None
 
 def test_null_entries_in_arrays() -> None:
     """fhir-input point 17."""
-    nulls = {"statusReason": [None], "reasonCode": [None], "supportingInformation": [None], "extension": [None], "dosage": [None]}
+    nulls = {
+        "statusReason": [None],
+        "reasonCode": [None],
+        "supportingInformation": [None],
+        "extension": [None],
+        "dosage": [None],
+    }
     assert rows(take(changed(ADMINISTRATION, **nulls)), "MedicationAdministration")[0]["indication"] is None
