@@ -139,11 +139,15 @@ def _see(
 
 
 def _some_given(table: pa.Table) -> npt.NDArray[np.bool_]:
-    """Return which events have a dose, a rate or an end: a part of them took place (fhir-input point 1)."""
+    """Return which events have a dose, a rate or an elapsed period: a part of them took place (fhir-input point 1)."""
     some = np.zeros(table.num_rows, dtype=bool)
     for name in ("dose", "rate", "end_dtc"):
         if name in table.column_names:
-            some |= np.asarray(table.column(name).is_valid().to_numpy(zero_copy_only=False), dtype=bool)
+            there = np.asarray(table.column(name).is_valid().to_numpy(zero_copy_only=False), dtype=bool)
+            if name == "end_dtc" and "end_micros" in table.column_names:  # begun and ended at one instant: nothing elapsed
+                at_once = pc.equal(table.column("micros"), table.column("end_micros")).fill_null(False)
+                there = there & ~np.asarray(at_once.to_numpy(zero_copy_only=False), dtype=bool)
+            some |= there
     return some
 
 

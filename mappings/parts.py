@@ -61,19 +61,25 @@ def not_given(events: pd.DataFrame) -> pd.Series[str]:
     """Return why each administration or procedure was not given, empty where it was, wholly or in part.
 
     Stopped and on hold with a dose, a rate or an elapsed period are the part that was given; a dose of 0 is none
-    (fhir-input point 1). events: status, dose, end_dtc, notes; rate where the resource has one. Two events that look alike
+    (fhir-input point 1). events: status, dose, end_dtc, micros, end_micros, notes; rate where it has one. Two events that look alike
     are two: the second bag of a day, not the first one told twice (point 3 is about results).
     """
     dose = number(events["dose"])
     rate = events["rate"].notna() if "rate" in events else pd.Series(False, index=events.index)
     several = noted(events, "dose-not-single@")
-    part = (dose > 0) | several | rate | events["end_dtc"].notna() | cut_off(events)
+    part = (dose > 0) | several | rate | _elapsed(events) | cut_off(events)
     why = pd.Series("", index=events.index, dtype="str")
     why[(events["status"] == "not-done") | ((events["status"] == "stopped") & ~part) | ((dose == 0) & ~rate)] = (
         "not-done"
     )
     why[(events["status"] == "on-hold") & ~part] = "status-planned"
     return why
+
+
+def _elapsed(events: pd.DataFrame) -> pd.Series[bool]:
+    """Return which events have a Period that took some time: one that ends at the instant it begins did not elapse."""
+    at_once = events["end_micros"].notna() & (events["end_micros"] == events["micros"])
+    return events["end_dtc"].notna() & ~at_once.fillna(False).astype(bool)
 
 
 def of_others(procedures: pd.DataFrame) -> pd.Series[bool]:

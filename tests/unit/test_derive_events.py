@@ -38,7 +38,7 @@ GIVEN = [
 
 def test_not_given() -> None:
     columns = ["status", "dose", "rate", "end_dtc", "notes", "expected"]
-    events = pd.DataFrame(GIVEN, columns=columns, dtype="str").assign(USUBJID="S")
+    events = pd.DataFrame(GIVEN, columns=columns, dtype="str").assign(USUBJID="S", micros=None, end_micros=None)
     why = not_given(events)
     assert list(why) == list(events["expected"])
     # a Procedure has no rate
@@ -50,6 +50,21 @@ def test_not_given() -> None:
     assert list(issues["record"]) == list(odd.index)
     assert set(issues["code"]) == {"stopped-without-dose"}
     assert set(without_dose(events, why, "m", known=False)["record"]) == {-1}
+
+
+def test_a_period_that_ends_when_it_begins_did_not_elapse() -> None:
+    """HL7 example medadminexample03: on hold, 14:30 to 14:30, "not done due to a contraindication"."""
+    table = [
+        # status, end, micros, end_micros, why not
+        ("on-hold", "2015-01-15T14:30:00", 5, 5, "status-planned"),
+        ("stopped", "2015-01-15T14:30:00", 5, 5, "not-done"),
+        ("on-hold", "2015-01-15T14:31:00", 5, 6, ""),
+        ("stopped", "2015-01-15", None, None, ""),  # an end without a time includes its day
+        ("completed", "2015-01-15T14:30:00", 5, 5, ""),
+    ]
+    events = pd.DataFrame(table, columns=["status", "end_dtc", "micros", "end_micros", "expected"])
+    events = events.assign(dose=None, notes=None).astype({"micros": "Float64", "end_micros": "Float64"})
+    assert list(not_given(events)) == list(events["expected"])
 
 
 def test_reasons_one_or_one_each() -> None:
