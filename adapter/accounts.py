@@ -10,9 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from adapter.reasons import REASONS, kind_of
 from adapter.records import Facts, Records
+
+WEAK = ("panel-without-value", "no-own-results", "not-needed")
+"""Reasons that give way to that of another row of the same resource."""
 
 
 class Issue(NamedTuple):
@@ -66,11 +70,12 @@ def close(
     sequences: dataset -> (index label of its records frame -> --SEQ), for the records that issues point to.
     """
     accounts = Accounts()
+    carried: dict[str, list[_Part]] = {}
     for kind, f in facts.items():
         if not len(f.frame):
             continue
         used = np.zeros(len(f.frame), dtype=bool)
-        reason = pd.Series("", index=f.frame.index, dtype="str")
+        reason = f.frame["why"].fillna("") if "why" in f.frame else pd.Series("", index=f.frame.index, dtype="str")
         for r in records.values():
             used[_rows_of(r.frame, kind)] = True
             if r.parents is not None:
@@ -78,7 +83,10 @@ def close(
             if kind in r.dropped:
                 given = r.dropped[kind]
                 reason.loc[given.index] = reason.loc[given.index].where(reason.loc[given.index] != "", given)
-        _settle(kind, f, used, reason, accounts)
+        for carrier, part in _by_carrier(kind, _Part(f.frame, f.keyed.column("rid"), used, reason)):
+            carried.setdefault(carrier, []).append(part)
+    for carrier, parts in carried.items():
+        _settle(carrier, _together(parts), accounts)
     for name, r in records.items():
         _issues(name, r, facts, sequences.get(name), accounts)
         if r.unmapped is not None:
@@ -95,27 +103,56 @@ def _rows_of(frame: pd.DataFrame, kind: str) -> Any:
     return rows[rows >= 0]
 
 
-def _settle(kind: str, f: Facts, used: Any, reason: pd.Series[str], accounts: Accounts) -> None:
+class _Part(NamedTuple):
+    """Rows of one resource type: their places, keyed ids, whether a domain used them, and why not."""
+
+    frame: pd.DataFrame
+    rids: pa.ChunkedArray
+    used: npt.NDArray[np.bool_]
+    reason: pd.Series[str]
+
+
+def _by_carrier(kind: str, p: _Part) -> list[tuple[str, _Part]]:
+    """Return rows by the resource type that they came in: a result may stand inside a report."""
+    if "carrier" not in p.frame:
+        return [(kind, p)]
+    found = []
+    for carrier in p.frame["carrier"].unique():
+        mine = (p.frame["carrier"] == carrier).to_numpy(dtype=bool)
+        part = _Part(p.frame[mine], p.rids.filter(pa.array(mine)), p.used[mine], p.reason[mine])
+        found.append((str(carrier) or kind, part))
+    return found
+
+
+def _together(parts: list[_Part]) -> _Part:
+    if len(parts) == 1:
+        return parts[0]
+    places = pd.concat([p.frame[["file", "line", "element"]] for p in parts], ignore_index=True)
+    rids = pa.chunked_array([c for p in parts for c in p.rids.chunks], parts[0].rids.type)
+    used = np.concatenate([p.used for p in parts])
+    return _Part(places, rids, used, pd.concat([p.reason for p in parts], ignore_index=True))
+
+
+def _settle(kind: str, p: _Part, accounts: Accounts) -> None:
     """Count each resource once: used where any of its rows is, else under the reason of its first row that has one."""
-    frame = f.frame
+    frame, reason = p.frame, p.reason
     resource = frame.groupby(["file", "line"], sort=False).ngroup().to_numpy()
     any_used = np.zeros(resource.max() + 1, dtype=bool)
-    np.logical_or.at(any_used, resource, used)
+    np.logical_or.at(any_used, resource, p.used)
     accounts.used[kind] += int(any_used.sum())
     rest = ~any_used[resource]
     if rest.any():
         left = pd.DataFrame({"resource": resource[rest], "reason": reason[rest].to_numpy()})
         left.loc[left["reason"] == "", "reason"] = "not-needed"
         # a group's own row says panel-without-value; where a component has a reason of its own, that one counts
-        left["weak"] = left["reason"].isin(["panel-without-value", "not-needed"])
+        left["weak"] = left["reason"].isin(WEAK)
         first = left.sort_values(["resource", "weak"], kind="stable").drop_duplicates("resource")
         for code, n in first["reason"].value_counts(sort=False).items():
             accounts.dropped[kind, str(code)] += int(n)
-    rejected = reason.isin([c for c in REASONS if kind_of(c) == "reject"]) & ~used
-    rids = f.keyed.column("rid")
+    rejected = reason.isin([c for c in REASONS if kind_of(c) == "reject"]) & ~p.used
     for row in np.flatnonzero(rejected.to_numpy()).tolist():
         file, line, element = (frame[c].iloc[row] for c in ("file", "line", "element"))
-        where = (int(file), int(line), kind, rids[row].as_py(), str(reason.iloc[row]), str(element))
+        where = (int(file), int(line), kind, p.rids[row].as_py(), str(reason.iloc[row]), str(element))
         accounts.refused.append(Refused(*where))
 
 

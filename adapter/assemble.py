@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adapter.define import present
+from adapter.intake.tables import CARRIED
 from adapter.spec import Call, Dataset, Path, Variable
 from adapter.summary import DatasetSummary
 from adapter.writers.xpt import XptVariable
@@ -176,9 +177,7 @@ def _trace_rows(
     for c in used:
         rest, e = divmod(int(c), max(1, len(element_names)))
         v, k = divmod(rest, len(kind_names))
-        paths.append(
-            _inside(element_of(variables[v], kind_names[k]), kind_names[k], element_names[e] if element_names else "")
-        )
+        paths.append(path_of(variables[v], kind_names[k], element_names[e] if element_names else ""))
     path_names = sorted(set(paths))
     place = {p: i for i, p in enumerate(path_names)}
     path_of_code = np.zeros(used[-1] + 1, dtype=np.int32)
@@ -231,6 +230,16 @@ def _coded(index: npt.NDArray[Any], names: Sequence[str]) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(pa.array(index.astype(np.int32)), pa.array(list(names), pa.string()))
 
 
+def path_of(v: Variable, kind: str, element: str) -> str:
+    """Return the FHIR path that a variable was read from: in a resource, in a component, or in what a resource contains."""
+    held = CARRIED.get(kind)
+    if held is None or not (element or "").startswith("contained["):
+        return _inside(element_of(v, kind), kind, element)
+    where, _, inner = element.partition(".")
+    path = _inside(element_of(v, held), held, inner)
+    return path.replace(f"{held}.", f"{kind}.{where}.", 1)
+
+
 def _inside(path: str, kind: str, element: str) -> str:
     """Return the path inside a component: `Observation.value[x]` of `component[1]` is `Observation.component[1].value[x]`."""
     if not element or not path:
@@ -248,7 +257,7 @@ def _filled(column: pa.ChunkedArray) -> np.ndarray[tuple[int], np.dtype[np.bool_
 def extra_trace(d: Dataset, chunk: pa.Table) -> pa.Table:
     """Return the trace rows of further sources (Records.parents); they follow the rows of the records themselves."""
     names, kinds, elements = (chunk.column(c).to_pylist() for c in ("_variable", "_type", "_element"))
-    paths = [_inside(element_of(d.variable(v), k), k, e) for v, k, e in zip(names, kinds, elements, strict=True)]
+    paths = [path_of(d.variable(v), k, e) for v, k, e in zip(names, kinds, elements, strict=True)]
     empty = pa.array([""] * chunk.num_rows, pa.string()).dictionary_encode()
     return pa.table(
         [

@@ -27,10 +27,10 @@ from adapter.reasons import kind_of
 from adapter.site import Keyer, own_servers
 from adapter.sources.carriers import open_range, ranges_of
 from adapter.sources.files import RANGE_BYTES, InputFile, find_files
+from adapter.statuses import STATUS
 from adapter.subjects import borne
 from adapter.trial import Trial, resolve_trial
 from adapter.unmapped import Checked, Key, judged
-from adapter.usable import STATUS
 
 PIECE = 20_000
 MOST_KEYS = 200_000

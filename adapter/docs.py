@@ -112,7 +112,7 @@ def coverage() -> list[Coverage]:
     """Return what becomes of every row of the HL7 "CDISC to FHIR Joint Mapping" guide in the domains that are built.
 
     A declared variable that is read from the same element is executed, one that is made otherwise corrected. The table
-    of reasons says why a row is out of scope (by path, variable, carrier of the record, or resource) and names slips.
+    of reasons says why a row is out of scope (by its number, path, variable, carrier of the record, or resource) and names slips.
     """
     by_name = {d.name: d for d in shipped()}
     known = _csv("fhir_cdisc_ig_reasons.csv")
@@ -126,6 +126,7 @@ def _covered(row: Mapping[str, str], datasets: Mapping[str, Dataset], known: Seq
     declared = next((v for v in variables if v.name == short), None)
     slips = [r["reason"] for r in known if r["kind"] == "slip" and r["name"] in path]
     about = {"path": path, "variable": short, "carrier": path.split(".")[0], "resource": row["fhir_resource"]}
+    about["row"] = row["row"]
 
     def given(*kinds: str) -> Mapping[str, str] | None:
         for r in known:
@@ -137,7 +138,7 @@ def _covered(row: Mapping[str, str], datasets: Mapping[str, Dataset], known: Seq
         status = "corrected" if slips and status == "executed" else status
         return Coverage(row, status, f"{reason} ({'; '.join(slips)})" if slips else reason)
 
-    if ruled := given("carrier") or given("path", "variable"):
+    if ruled := given("row") or given("carrier") or given("path", "variable"):
         return said(ruled["status"], ruled["reason"])
     for v in [declared] if declared else [] if short else variables:
         if path and reads(v, path, row["fhir_resource"]):

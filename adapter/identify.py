@@ -17,10 +17,10 @@ from adapter.enrolment import Subject as Subject
 from adapter.errors import EnrolmentError
 from adapter.intake.bearers import pair
 from adapter.intake.dates import SiteClock, utc_micros
-from adapter.intake.events import medication_look_up, product_look_up
 from adapter.intake.identities import Candidate, ConsentDay, Version
 from adapter.intake.identities import Identities as Identities
 from adapter.intake.identities import KnownPatient as KnownPatient
+from adapter.intake.medication import medication_look_up, product_look_up
 from adapter.intake.reading import UNREADABLE, bare_codes
 from adapter.intake.research import disagreements as disagreements
 from adapter.intake.research import from_research_subjects as from_research_subjects
@@ -133,7 +133,7 @@ def _take(
         if links or key in wanted or not wanted.isdisjoint(identifiers):
             found.patients.append(KnownPatient(key, identifiers, links))
     elif isinstance(r, Medication) and r.id:
-        found.look_ups[keyer.keyed(f"Medication/{r.id}")] = medication_look_up(r)
+        found.look_ups[keyer.keyed(f"Medication/{r.id}")] = medication_look_up(r, keyer.keyed, own)
     elif isinstance(r, BiologicallyDerivedProduct) and r.id:
         found.look_ups[keyer.keyed(f"BiologicallyDerivedProduct/{r.id}")] = product_look_up(r)
     elif isinstance(r, ResearchStudy) and r.id:

@@ -182,7 +182,7 @@ def _sources(frame: pd.DataFrame, facts: Mapping[str, Facts]) -> dict[str, pa.Ar
         parts.append(
             pa.table(
                 [
-                    pa.array([kind] * len(where), pa.string()),
+                    pa.array(_came_in(f, kind, rows[where]), pa.string()),
                     f.keyed.column("rid").take(pa.array(rows[where])),
                     pa.array(taken["version"], pa.string(), from_pandas=True),
                     pa.array(taken["element"], pa.string(), from_pandas=True),
@@ -202,6 +202,13 @@ def _sources(frame: pd.DataFrame, facts: Mapping[str, Facts]) -> dict[str, pa.Ar
     back = np.argsort(np.concatenate(order), kind="stable")
     table = pa.concat_tables(parts).combine_chunks().take(pa.array(back))
     return {name: table.column(name) for name in SOURCE_COLUMNS}
+
+
+def _came_in(f: Facts, kind: str, rows: npt.NDArray[np.int64]) -> list[str]:
+    """Return the resource type that each fact came in: a result may stand inside a report (Facts.frame `carrier`)."""
+    if "carrier" not in f.frame:
+        return [kind] * len(rows)
+    return [carrier or kind for carrier in f.frame["carrier"].iloc[rows].tolist()]
 
 
 def _extra(

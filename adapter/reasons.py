@@ -33,7 +33,15 @@ REASONS: dict[str, Reason] = {
     "status-planned": Reason("drop", "the event has not begun (preparation, on hold without a dose given)"),
     "not-done": Reason("drop", "the event did not take place, and its domain records given events only"),
     "about-somebody-else": Reason(
-        "drop", "by its focus or Specimen the Observation is about a donor, a lot or a relative"
+        "drop", "by its focus, Specimen or own subject the record is about a donor, a lot or a relative"
+    ),
+    "no-proof-of-intake": Reason("drop", "a request, a dispense or a delivery does not prove that anything was taken"),
+    "outranked-statement": Reason(
+        "drop", "a MedicationStatement of what MedicationAdministrations of that time record"
+    ),
+    "nothing-taken": Reason("drop", "a statement that no medication is taken"),
+    "no-own-results": Reason(
+        "drop", "the report contains no result of its own; those it names are read where they stand"
     ),
     "after-data-cut": Reason("drop", "dated after the data cut"),
     "after-withdrawal": Reason("drop", "dated after the subject withdrew consent"),
@@ -59,6 +67,10 @@ REASONS: dict[str, Reason] = {
     "two-values": Reason("reject", "more than one value[x] is filled"),
     "decimal-malformed": Reason("reject", "a Quantity value is not a FHIR decimal"),
     "no-code": Reason("reject", "neither a coding nor a text says what the record is about"),
+    "medication-not-found": Reason("reject", "what it refers to did not come in, and nothing else names the drug"),
+    "product-not-administered": Reason("reject", "only an administration proves exposure to a trial product"),
+    "result-not-found": Reason("reject", "the report names a contained result that it does not contain"),
+    "result-not-named": Reason("reject", "the report contains an Observation, but does not name it as its result"),
     "value-type-not-read": Reason("reject", "the value is of a type that no domain reads, or half a Ratio"),
     "decimals-not-declared": Reason("reject", "the code table names no decimals for a test whose result is converted"),
     "unit-unknown": Reason("reject", "the unit is in no unit table"),
@@ -71,6 +83,12 @@ REASONS: dict[str, Reason] = {
     "end-before-start": Reason("issue", "the end is before the start"),
     "end-after-cut": Reason("issue", "the end lies after the data cut and was left empty"),
     "death-after-cut": Reason("issue", "the death lies after the data cut and was left out"),
+    "end-unknown": Reason("issue", "it is over, but no end is given; the end was left empty"),
+    "named-by-display": Reason("issue", "the Medication referred to did not come in; the reference's display names it"),
+    "ingredient-unknown": Reason("issue", "an ingredient of a mixture has neither code nor name; it was left out"),
+    "dose-not-single": Reason("issue", "several doses, or one with a comparator: kept as text, no number"),
+    "statement-outranked": Reason("issue", "a MedicationStatement of the same substance and time was left out"),
+    "possible-double": Reason("issue", "another resource type reports the same blood product for that day"),
     "dose-unit-unknown": Reason("issue", "the dose's unit is in no unit table or cannot be a dose of the product"),
     "dose-weight-missing": Reason("issue", "a total dose cannot be given per kg: no weight on or before the day"),
     "stopped-without-dose": Reason("issue", "stopped, with neither dose, rate nor period: recorded as not given"),

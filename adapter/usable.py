@@ -13,46 +13,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adapter.identify import Subject
-from adapter.intake.tables import DELETION, TABLES, schema_of
+from adapter.intake.tables import CARRIED, DELETION, TABLES, schema_of
 from adapter.records import Facts
+from adapter.results_in_reports import Lost, merged, places_of, with_results
+from adapter.statuses import CLINICAL, FINISHED, NO_PROOF, PROOFS, STATUS
 from adapter.store.elsewhere import OWNERS, about_others, without_deleted
 from adapter.store.latest import latest_versions
 
 KEYED = ("pat", "rid", "sha", "specimen", "replaced_by")
 DAY_MICROS = 86_400_000_000
 FARTHEST_ZONE = 14 * 3_600_000_000
-
-_EVENT = {
-    "entered-in-error": "status-entered-in-error",
-    "unknown": "status-unknown",
-    "preparation": "status-planned",
-}
-STATUS: dict[str, dict[str, str]] = {
-    "Observation": {
-        "entered-in-error": "status-entered-in-error",
-        "cancelled": "status-cancelled",
-        "unknown": "status-unknown",
-        "registered": "status-not-final",
-        "preliminary": "status-not-final",
-    },
-    "MedicationAdministration": _EVENT,
-    "Procedure": _EVENT,
-    "Specimen": {"entered-in-error": "status-entered-in-error"},
-    "Consent": {"entered-in-error": "status-entered-in-error", "draft": "status-planned", "proposed": "status-planned"},
-}
-"""FHIR status -> why a resource with it is not used. Every other status may be used (fhir-input points 1 and 4)."""
-
-
-NO_PROOF = frozenset(["entered-in-error", "cancelled", "unknown", "registered", "preparation", "not-done"])
-"""Statuses that do not show that the subject was there on the day; `on-hold` does where a part was given."""
-
-FINISHED = ("completed", "final", "amended", "corrected")
-"""Statuses that show that the subject was there at the end."""
-
-CLINICAL = ("Observation", "MedicationAdministration", "Procedure", "Patient", "Consent")
-"""Resource types whose dates make the default data cut; a ResearchSubject's period may end in plans."""
-
-PROOFS = frozenset({"Observation", "MedicationAdministration", "Procedure"})
 
 
 @dataclass(slots=True)
@@ -61,12 +31,14 @@ class Usable:
 
     last_seen: USUBJID -> last site day that proves the subject was seen or alive (protocol §6).
     ties: keyed ids of resources whose latest version cannot be told from a different copy.
+    lost: (file, line) of a report -> why the first of the results that it contains is not usable.
     """
 
     facts: dict[str, Facts] = field(default_factory=dict)
     dropped: Counter[tuple[str, str]] = field(default_factory=Counter)
     ties: list[tuple[str, bytes]] = field(default_factory=list)
     last_seen: dict[str, int] = field(default_factory=dict)
+    lost: Lost = field(default_factory=dict)
 
 
 def usable_facts(
@@ -97,7 +69,8 @@ def usable_facts(
         rids = table.column("rid")
         found.ties += [(kind, rids[int(i)].as_py()) for i in latest.ties]
         table = table if len(latest.rows) == table.num_rows else table.take(pa.array(latest.rows))
-        if kind == "Observation":
+        table, others = with_results(table) if kind in CARRIED else (table, None)
+        if "specimen" in table.column_names:
             table = about_others(table, tables.get(OWNERS), number)
         if kind in PROOFS:
             _see(kind, table, number, names, cuts, future_days, found)
@@ -106,6 +79,10 @@ def usable_facts(
         future = _in_future(table, future_days)
         table, owner, future = _by_cut(kind, table, owner, future, cuts, cut, found)
         _note(table, owner, future, cuts, cut, names, kind, found)
+        if others is not None:
+            aside, none = Usable(), np.zeros(others.num_rows, dtype=bool)
+            _note(others, _owners(others, number), none, cuts, cut, names, kind, aside)
+            merged(found.facts, kind, aside.facts[kind], found.lost)
     return found
 
 
@@ -129,6 +106,9 @@ def _count(found: Usable, kind: str, reason: str, table: pa.Table, lost: npt.NDA
     n = int(whole.sum())
     if n:
         found.dropped[kind, reason] += n
+    if kind in CARRIED:  # the report itself is accounted for when it is known what is left of it
+        for place in places_of(table, lost):
+            found.lost.setdefault(place, reason)
 
 
 def _see(
@@ -159,11 +139,17 @@ def _see(
 
 
 def _some_given(table: pa.Table) -> npt.NDArray[np.bool_]:
-    """Return which events have a dose, a rate or an end: a part of them took place (fhir-input point 1)."""
+    """Return which events have a dose, a rate or an elapsed period: a part of them took place (fhir-input point 1)."""
     some = np.zeros(table.num_rows, dtype=bool)
     for name in ("dose", "rate", "end_dtc"):
         if name in table.column_names:
-            some |= np.asarray(table.column(name).is_valid().to_numpy(zero_copy_only=False), dtype=bool)
+            there = np.asarray(table.column(name).is_valid().to_numpy(zero_copy_only=False), dtype=bool)
+            if (
+                name == "end_dtc" and "end_micros" in table.column_names
+            ):  # begun and ended at one instant: nothing elapsed
+                at_once = pc.equal(table.column("micros"), table.column("end_micros")).fill_null(False)
+                there = there & ~np.asarray(at_once.to_numpy(zero_copy_only=False), dtype=bool)
+            some |= there
     return some
 
 

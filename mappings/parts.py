@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pandas as pd
 
 from adapter.derive.days import sequence_number, study_day
-from adapter.spec import ASSIGNED, DERIVED, PROTOCOL, Variable, call, const, issues_of, path, ref, setting
+from adapter.spec import ASSIGNED, COLLECTED, DERIVED, PROTOCOL, Variable, call, const, issues_of, path, ref, setting
 
 ONGOING = "ONGOING"
 
@@ -60,11 +61,13 @@ def not_given(events: pd.DataFrame) -> pd.Series[str]:
     """Return why each administration or procedure was not given, empty where it was, wholly or in part.
 
     Stopped and on hold with a dose, a rate or an elapsed period are the part that was given; a dose of 0 is none
-    (fhir-input point 1). events: status, dose, end_dtc, notes; rate where the resource has one.
+    (fhir-input point 1). events: status, dose, end_dtc, micros, end_micros, notes; rate where it has one. Two events
+    that look alike are two: the second bag of a day, not the first one told twice (point 3 is about results).
     """
     dose = number(events["dose"])
     rate = events["rate"].notna() if "rate" in events else pd.Series(False, index=events.index)
-    part = (dose > 0) | rate | events["end_dtc"].notna() | cut_off(events)
+    several = noted(events, "dose-not-single@")
+    part = (dose > 0) | several | rate | _elapsed(events) | cut_off(events)
     why = pd.Series("", index=events.index, dtype="str")
     why[(events["status"] == "not-done") | ((events["status"] == "stopped") & ~part) | ((dose == 0) & ~rate)] = (
         "not-done"
@@ -73,9 +76,58 @@ def not_given(events: pd.DataFrame) -> pd.Series[str]:
     return why
 
 
+def _elapsed(events: pd.DataFrame) -> pd.Series[bool]:
+    """Return which events have a Period that took some time: one that ends at the instant it begins did not elapse."""
+    at_once = events["end_micros"].notna() & (events["end_micros"] == events["micros"])
+    return events["end_dtc"].notna() & ~at_once.fillna(False).astype(bool)
+
+
+def of_others(procedures: pd.DataFrame) -> pd.Series[bool]:
+    """Return which Procedures were performed on somebody else, such as a donor (Procedure.focus, R5)."""
+    return procedures["focus"].fillna(False).astype(bool)
+
+
 def cut_off(events: pd.DataFrame) -> pd.Series[bool]:
     """Return whether an event's end was left empty because it lies after the data cut."""
-    return text(events["notes"]).str.contains("end-after-cut@", regex=False)
+    return noted(events, "end-after-cut@")
+
+
+def each_ingredient(events: pd.DataFrame) -> pd.DataFrame:
+    """Return one row for each ingredient of a mixture that has no code of its own; other rows as they are.
+
+    Each has the mixture's times, but not its dose: how much of it was given is not told. Column mixture: its names.
+    """
+    mixed = events["ingredients"].notna()
+    events = events.assign(mixture="")
+    if not mixed.any():
+        return events
+    parts = events[mixed].copy()
+    parts["mixture"] = parts["code_text"]
+    parts["ingredient"] = parts["ingredients"].map(json.loads)
+    parts = parts.explode("ingredient")
+    parts["code"], parts["code_text"] = parts["ingredient"].str[0], parts["ingredient"].str[1]
+    amount = (
+        (text(parts["dose"]) + " " + _unit(parts)).str.strip().where(parts["dose"].notna(), text(parts["dose_text"]))
+    )
+    parts["dose_text"] = (amount + " of " + parts["mixture"]).where(amount != "", parts["mixture"])
+    parts[["dose", "dose_unit", "dose_unit_text", "rate"]] = None
+    return pd.concat([events[~mixed], parts.drop(columns="ingredient")], ignore_index=True)
+
+
+def _unit(events: pd.DataFrame) -> pd.Series[str]:
+    return text(events["dose_unit_text"]).where(text(events["dose_unit_text"]) != "", text(events["dose_unit"]))
+
+
+def said_in_words(name: str, *fhir: str) -> Variable:
+    """Return the supplemental qualifier with a time that is no date: `last spring`, an age, a schedule (point 25)."""
+    return Variable(
+        name, "Time of Event as Reported in Words", "Char", path("words", *fhir), COLLECTED, supplemental=True
+    )
+
+
+def noted(events: pd.DataFrame, note: str) -> pd.Series[bool]:
+    """Return which events intake or the data cut left this note on (`code@element`)."""
+    return text(events["notes"]).str.contains(note, regex=False)
 
 
 def without_dose(events: pd.DataFrame, why: pd.Series[str], message: str, known: bool) -> pd.DataFrame:
@@ -87,18 +139,35 @@ def without_dose(events: pd.DataFrame, why: pd.Series[str], message: str, known:
     return issues_of(odd.index if known else -1, odd["USUBJID"], "stopped-without-dose", message)
 
 
+OVER = ("completed", "stopped", "issued")
+"""Statuses of what has ended: an open Period then means that nobody wrote the end down."""
+
+
 def open_end(events: pd.DataFrame) -> pd.Series[bool]:
-    """Return whether an event was going on at the data cut: an open Period, or one that ends later."""
-    return events["open"].fillna(False).astype(bool) | cut_off(events)
+    """Return whether an event was going on at the data cut: an open Period of what is not over, or one that ends later.
+
+    fhir-input point 26. events: open, status, notes.
+    """
+    return (events["open"].fillna(False).astype(bool) & ~events["status"].isin(OVER)) | cut_off(events)
+
+
+def without_end(events: pd.DataFrame) -> pd.DataFrame:
+    """Return the data issues of records that are over, but have an open Period (an infusion whose end is not known)."""
+    lost = events["open"].fillna(False).astype(bool) & events["status"].isin(OVER) & ~cut_off(events)
+    message = "it is over, but no end is given; the end was left empty"
+    return issues_of(events.index[lost], events.loc[lost, "USUBJID"], "end-unknown", message)
 
 
 def ongoing(events: pd.DataFrame, cuts: pd.Series[str]) -> pd.DataFrame:
     """Return --ENRTPT and --ENTPT (columns enrtpt, entpt): ongoing at the subject's data cut, never "today".
 
-    fhir-input point 26; SDTMIG 3.4 section 4.4.7. cuts: USUBJID -> cut date.
+    fhir-input point 26; SDTMIG 3.4 section 4.4.7. cuts: USUBJID -> cut date. What somebody stated was going on on the day
+    of the statement (`until`, where the event has one).
     """
     goes_on = open_end(events)
     cut = text(cuts.reindex(events["USUBJID"]).set_axis(events.index))
+    if "until" in events:
+        cut = cut.where(text(events["until"]) == "", text(events["until"]))
     return pd.DataFrame(
         {"enrtpt": goes_on.map({True: ONGOING, False: ""}).astype("str"), "entpt": cut.where(goes_on, "")}
     )

@@ -44,6 +44,41 @@ PROCEDURE: Json = {
     "subject": {"reference": SUBJECT},
     "performedDateTime": "2024-01-02",
 }
+STATEMENT: Json = {
+    "resourceType": "MedicationStatement",
+    "id": "t1",
+    "status": "completed",
+    "medicationCodeableConcept": {"text": "tacrolimus"},
+    "subject": {"reference": SUBJECT},
+    "effectivePeriod": {"start": "2024-01-02", "end": "2024-01-09"},
+    "dateAsserted": "2024-01-10",
+}
+SUPPLY: Json = {
+    "resourceType": "SupplyDelivery",
+    "id": "d1",
+    "status": "completed",
+    "patient": {"reference": SUBJECT},
+    "suppliedItem": {"quantity": {"value": 1, "unit": "U"}, "itemCodeableConcept": {"text": "apheresis platelets"}},
+    "occurrenceDateTime": "2024-01-02",
+}
+DISPENSE: Json = {
+    "resourceType": "BiologicallyDerivedProductDispense",
+    "id": "b1",
+    "status": "issued",
+    "patient": {"reference": SUBJECT},
+    "product": {"display": "apheresis platelets"},
+    "whenHandedOver": "2024-01-02",
+}
+REPORT: Json = {
+    "resourceType": "DiagnosticReport",
+    "id": "r1",
+    "status": "final",
+    "code": {"coding": [{"system": LOINC, "code": "58410-2"}]},
+    "subject": {"reference": SUBJECT},
+    "effectiveDateTime": "2024-01-02",
+    "contained": [{k: v for k, v in OBSERVATION.items() if k != "subject"}],
+    "result": [{"reference": "#o1"}],
+}
 PATIENT: Json = {"resourceType": "Patient", "id": "s", "gender": "female", "birthDate": "1980-02-29"}
 SPECIMEN: Json = {"resourceType": "Specimen", "id": "sp", "subject": {"reference": SUBJECT}}
 CONSENT: Json = {
@@ -59,7 +94,8 @@ RESEARCH_SUBJECT: Json = {
     "status": "on-study",
     "individual": {"reference": SUBJECT},
 }
-ALL = (OBSERVATION, ADMINISTRATION, PROCEDURE, SPECIMEN, CONSENT, RESEARCH_SUBJECT)
+EVENTS = (ADMINISTRATION, STATEMENT, PROCEDURE, SUPPLY, DISPENSE)
+ALL = (OBSERVATION, REPORT, *EVENTS, SPECIMEN, CONSENT, RESEARCH_SUBJECT)
 
 
 def changed(resource: Json, **elements: Any) -> Json:

@@ -1,146 +1,131 @@
-"""MedicationAdministration, Procedure, Specimen -> rows."""
+"""MedicationAdministration, MedicationStatement, Procedure, Specimen -> rows."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-import msgspec
-
-from adapter.intake.reading import (
-    NO_DATE,
-    Date,
-    LookUp,
-    Reading,
-    Reject,
-    codings,
-    text_of,
-    unit_of,
-)
-from adapter.intake.structs import (
-    BiologicallyDerivedProduct,
-    Extension,
-    Head,
-    Medication,
+from adapter.intake.dosage import dose_of
+from adapter.intake.event_structs import (
+    CodeableReference,
     MedicationAdministration,
-    Period,
+    MedicationStatement,
+    NamedReference,
     Procedure,
-    Quantity,
-    Specimen,
+    Treatment,
 )
+from adapter.intake.medication import concept_of, drug_of, lot_in
+from adapter.intake.reading import NO_DATE, Date, LookUp, Reading, Reject, text_of
+from adapter.intake.structs import CodeableConcept, Quantity, Reference, Specimen
+from adapter.intake.timing import times_of, when
 
 Row = tuple[Any, ...]
 EVENT_STATUSES = frozenset(
     ["preparation", "in-progress", "not-done", "on-hold", "stopped", "completed", "entered-in-error", "unknown"]
 )
-_HEAD = msgspec.json.Decoder(Head)
-_MEDICATION = msgspec.json.Decoder(Medication)
-_NOTHING = LookUp()
+STATEMENT_STATUSES = frozenset(
+    "active completed entered-in-error intended stopped on-hold unknown not-taken recorded draft".split()
+)
+"""R4, then R5: `recorded` and `draft`, with MedicationStatement.adherence."""
 
+ADHERENCE = {
+    "taking": "active",
+    "taking-as-directed": "active",
+    "taking-not-as-directed": "active",
+    "not-taking": "not-taken",
+    "on-hold": "on-hold",
+    "on-hold-as-directed": "on-hold",
+    "on-hold-not-as-directed": "on-hold",
+    "stopped": "stopped",
+    "stopped-as-directed": "stopped",
+    "stopped-not-as-directed": "stopped",
+    "unknown": "unknown",
+}
+"""R5 medication-statement-adherence -> the status that R4 has for it; what was stopped or is on hold had been taken."""
 
-def medication_look_up(r: Medication) -> LookUp:
-    batch = r.batch
-    return LookUp(
-        codings(r.code),
-        text_of(r.code),
-        text_of(r.form),
-        batch.lotNumber if batch else None,
-        batch.expirationDate if batch else None,
-    )
-
-
-def product_look_up(r: BiologicallyDerivedProduct) -> LookUp:
-    lot = next((i.value for i in r.identifier or () if i.value), None)
-    return LookUp(codings(r.productCode), text_of(r.productCode), None, lot, None)
+ADMINISTERED = times_of(MedicationAdministration, "effective", "occurence", "occurrence")
+STATED = times_of(MedicationStatement, "effective")
+PERFORMED = times_of(Procedure, "performed", "occurrence")
 
 
 def administration_rows(r: MedicationAdministration, read: Reading, head: Row) -> list[Row]:
-    """Return the row of one MedicationAdministration (FHIR R4): what, when, how much, how, from which lot."""
-    drug = _drug(r, read)
-    code, text = drug.code, drug.text
-    if r.medicationCodeableConcept is not None:
-        code, text = codings(r.medicationCodeableConcept), text_of(r.medicationCodeableConcept)
-    if code is None and text is None:
-        raise Reject("no-code", "medication[x]")
-    start, end = _performed(r.effectiveDateTime, r.effectivePeriod, "effective", read)
-    d = r.dosage
-    dose = dose_unit = dose_unit_text = rate = rate_unit = dose_text = route = route_text = None
-    if d is not None:
-        if d.dose is not None:
-            dose = read.number(d.dose.value, "dosage.dose.value")
-            dose_unit, dose_unit_text = d.dose.code, d.dose.unit
-        if d.rateQuantity is not None:
-            rate, rate_unit = read.number(d.rateQuantity.value, "dosage.rateQuantity.value"), unit_of(d.rateQuantity)
-        dose_text, route, route_text = d.text, codings(d.route), text_of(d.route)
-    reason = text_of(r.statusReason[0]) if r.statusReason else None
-    indication = text_of(r.reasonCode[0]) if r.reasonCode else None
-    columns: Row = (code, text, drug.form, drug.lot or _lot(r.extension, read), drug.expires, *start, *end)
-    columns += (
-        _open(r.effectivePeriod),
-        dose,
-        dose_unit,
-        dose_unit_text,
-        rate,
-        rate_unit,
-        dose_text,
-        route,
-        route_text,
-        reason,
-        indication,
-    )
-    return [(*head, "", read.take_notes(), *columns)]
+    """Return the row of one MedicationAdministration: what, when, how much, how, from which lot."""
+    concept, reference, where = _medication(r)
+    product = _product(r.supportingInformation, read)
+    drug = drug_of(concept, reference, r.contained, where, read, product)
+    lot = drug.lot or product.lot or lot_in(r.extension, read)
+    time, dose = when(r, ADMINISTERED, read), dose_of(r.dosage, read)
+    columns = (drug.code, drug.text, drug.form, lot, drug.expires, drug.ingredients)
+    why = (_first_text(r.statusReason), _indication(r.reasonCode, r.reason))
+    return [(*head, "", read.take_notes(), *columns, *time.columns(), *dose, *why)]
 
 
-def _drug(r: MedicationAdministration, read: Reading) -> LookUp:
-    """Return code, form and lot from the Medication (contained or not) and from supporting products."""
-    found = LookUp()
-    if r.medicationReference is not None and r.medicationReference.reference is not None:
-        name = r.medicationReference.reference
-        if name.startswith("#"):
-            found = _contained(r, name[1:])
-        else:
-            found = read.look_ups.get(read.referred(r.medicationReference) or b"", _NOTHING)
-    if found.lot is None:
-        for reference in r.supportingInformation or ():
-            product = read.look_ups.get(read.referred(reference) or b"")
-            if product is not None and product.lot is not None:
-                return LookUp(found.code or product.code, found.text or product.text, found.form, product.lot)
-    return found
+def _product(references: Sequence[Reference | None] | None, read: Reading) -> LookUp:
+    """Return the first product with a lot among supportingInformation; R4 has no other place for it."""
+    for reference in references or ():
+        product = read.look_ups.get(read.referred(reference) or b"")
+        if product is not None and product.lot is not None:
+            return product
+    return LookUp()
 
 
-def _contained(r: MedicationAdministration, wanted: str) -> LookUp:
-    for raw in r.contained or ():
-        try:
-            if _HEAD.decode(raw).resourceType == "Medication":
-                medication = _MEDICATION.decode(raw)
-                if medication.id == wanted:
-                    return medication_look_up(medication)
-        except msgspec.ValidationError as e:
-            raise Reject("element-wrong-type", "contained") from e
-    return _NOTHING
+def statement_rows(r: MedicationStatement, read: Reading, head: Row) -> list[Row]:
+    """Return the row of one MedicationStatement: what somebody says is, was or will be taken, and when it was said."""
+    concept, reference, where = _medication(r)
+    drug = drug_of(concept, reference, r.contained, where, read)
+    time, dose = when(r, STATED, read), dose_of(r.dosage, read)
+    asserted = read.date(r.dateAsserted, "dateAsserted")
+    columns = (drug.code, drug.text, drug.form, drug.ingredients, *time.columns(), *asserted, *dose)
+    why = (_first_text(r.statusReason), _indication(r.reasonCode, r.reason))
+    return [(*head[:-1], _taken(r, head[-1]), "", read.take_notes(), *columns, *why)]
 
 
-def _lot(extensions: list[Extension] | None, read: Reading) -> str | None:
-    for e in extensions or ():
-        if e.url in read.lot_extensions and e.valueString:
-            return e.valueString
-    return None
+def _medication(r: Treatment) -> tuple[CodeableConcept | None, NamedReference | None, str]:
+    """Return concept and reference of what was given, in R4 (medicationX) or R5 (medication), and the element's name."""
+    both = r.medication
+    concept = r.medicationCodeableConcept or (both.concept if both else None)
+    reference = r.medicationReference or (both.reference if both else None)
+    return concept, reference, "medication" if both else "medication[x]"
+
+
+def _taken(r: MedicationStatement, status: str | None) -> str | None:
+    """Return the status of R4; a recorded statement of R5 without adherence says, as any statement does, that it is taken."""
+    concept = r.adherence.code if r.adherence is not None else None
+    if status != "recorded" or concept is None:
+        return status
+    for c in concept.coding or ():
+        if c is not None and c.code in ADHERENCE:
+            return ADHERENCE[c.code]
+    return "unknown"
+
+
+def _first_text(concepts: Sequence[CodeableConcept | None] | None) -> str | None:
+    return next((t for c in concepts or () if (t := text_of(c))), None)
+
+
+def _indication(
+    concepts: Sequence[CodeableConcept | None] | None, reasons: Sequence[CodeableReference | None] | None
+) -> str | None:
+    """Return the first reason that is a concept: reasonCode, in R5 reason."""
+    return _first_text(concepts) or _first_text([x.concept for x in reasons or () if x is not None])
 
 
 def procedure_rows(r: Procedure, read: Reading, head: Row) -> list[Row]:
-    """Return the row of one Procedure (FHIR R4). R4 has no amount; one valueQuantity extension is taken as given."""
-    code, text = codings(r.code), text_of(r.code)
+    """Return the row of one Procedure. FHIR has no amount; one valueQuantity extension is taken as given."""
+    code, text = concept_of(r.code)
     if code is None and text is None:
         raise Reject("no-code", "code")
-    start, end = _performed(r.performedDateTime, r.performedPeriod, "performed", read)
-    amounts: list[Quantity] = [e.valueQuantity for e in r.extension or () if e.valueQuantity is not None]
+    time = when(r, PERFORMED, read)
+    amounts: list[Quantity] = [
+        e.valueQuantity for e in r.extension or () if e is not None and e.valueQuantity is not None
+    ]
     dose = dose_unit = dose_unit_text = None
     if len(amounts) == 1:
         dose = read.number(amounts[0].value, "extension.valueQuantity.value")
         dose_unit, dose_unit_text = amounts[0].code, amounts[0].unit
-    indication = text_of(r.reasonCode[0]) if r.reasonCode else None
-    columns: Row = (code, text, *start, *end, _open(r.performedPeriod), text_of(r.statusReason), indication)
-    columns += (dose, dose_unit, dose_unit_text)
-    return [(*head, "", read.take_notes(), *columns, _lot(r.extension, read))]
+    why = (text_of(r.statusReason), _indication(r.reasonCode, r.reason))
+    columns = (code, text, *time.columns(), *why, dose, dose_unit, dose_unit_text, lot_in(r.extension, read))
+    return [(*head, "", read.take_notes(), *columns, len(r.focus) > 0 and bytes(r.focus) != b"null")]
 
 
 def specimen_rows(r: Specimen, read: Reading, head: Row) -> list[Row]:
@@ -150,21 +135,5 @@ def specimen_rows(r: Specimen, read: Reading, head: Row) -> list[Row]:
         c = r.collection
         text = c.collectedDateTime or (c.collectedPeriod.start if c.collectedPeriod else None)
         collected = read.date(text, "collection.collected[x]")
-    return [(*head, "", read.take_notes(), codings(r.type), text_of(r.type), *collected)]
-
-
-def _open(period: Period | None) -> bool:
-    """Return whether an event goes on: FHIR Period with a start and no end."""
-    return period is not None and period.start is not None and period.end is None
-
-
-def _performed(moment: str | None, period: Period | None, where: str, read: Reading) -> tuple[Date, Date]:
-    """Return start and end of an event; a moment is a start without an end."""
-    if moment is not None:
-        return read.date(moment, f"{where}DateTime"), NO_DATE
-    if period is None:
-        return NO_DATE, NO_DATE
-    start, end = read.date(period.start, f"{where}Period.start"), read.date(period.end, f"{where}Period.end")
-    if start[1] is not None and end[1] is not None and end[1] < start[1]:
-        read.notes.append(f"end-before-start@{where}Period")
-    return start, end
+    code, name = concept_of(r.type)
+    return [(*head, "", read.take_notes(), code, name, *collected)]

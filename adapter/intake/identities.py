@@ -109,5 +109,5 @@ class Identities:
 
 
 def _rank(x: LookUp) -> tuple[int, tuple[str, ...]]:
-    parts = (x.code or "", x.text or "", x.form or "", x.lot or "", x.expires or "")
+    parts = (x.code or "", x.text or "", x.form or "", x.lot or "", x.expires or "", x.ingredients or "")
     return sum(map(bool, parts)), parts

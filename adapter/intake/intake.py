@@ -17,7 +17,7 @@ from adapter.identify import DECODERS, LOOK_UPS, PREFIX, resource_type
 from adapter.intake.bearers import UNRESOLVED
 from adapter.intake.keys import require_single
 from adapter.intake.ladder import second_look
-from adapter.intake.readers import READERS, Reader
+from adapter.intake.readers import NO_INTAKE, READERS, Reader
 from adapter.intake.reading import UNREADABLE, Reading, Reject
 from adapter.intake.rows import Rows
 from adapter.intake.structs import Reference
@@ -68,7 +68,7 @@ def intake(lines: Iterable[bytes], read: Reading, buckets: int, file: int, first
             resource = reader.decode(line)
             # two keys of an Observation, found by a letter that is rare elsewhere; of other types every line is looked at
             if not often or line.find(b"Q") != line.rfind(b"Q") or line.find(b"j") != line.rfind(b"j"):
-                require_single(kind, line, resource)
+                require_single(reader.struct, line, resource)
             who = reader.subject(resource)
             try:
                 patient = owners[who]
@@ -78,7 +78,7 @@ def intake(lines: Iterable[bytes], read: Reading, buckets: int, file: int, first
             if not line.strip():
                 continue
             told = RejectLine(file, number, here, "json-broken", "", kind, None)
-            resource = second_look(kind, line, e, taken, read, told)
+            resource = second_look(kind, reader.struct if reader is not None else None, line, e, taken, read, told)
             if resource is None or reader is None:
                 continue
             who = reader.subject(resource)
@@ -143,7 +143,7 @@ def _not_read(kind: str, taken: Taken, reject: RejectLine) -> None:
         taken.dropped["(none)", "no-resource-type"] += 1
         taken.rejects.append(reject)
     elif kind not in LOOK_UPS:
-        taken.dropped[kind, "type-not-read"] += 1
+        taken.dropped[kind, "no-proof-of-intake" if kind in NO_INTAKE else "type-not-read"] += 1
 
 
 def _check(r: Any, reader: Reader) -> str | None:

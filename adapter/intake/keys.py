@@ -13,27 +13,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
-from adapter.intake import structs
 from adapter.intake.structs import Observation
 
 TWICE = "element-twice"
 MODIFIER = "held-back-modifier"
 _MODIFIER_KEY = b'"modifierExtension"'
-STRUCTS: dict[str, type[msgspec.Struct]] = {
-    "Observation": structs.Observation,
-    "MedicationAdministration": structs.MedicationAdministration,
-    "Procedure": structs.Procedure,
-    "Specimen": structs.Specimen,
-    "Patient": structs.Patient,
-    "Consent": structs.Consent,
-    "ResearchSubject": structs.ResearchSubject,
-}
-"""What each resource type is decoded as: the elements that are read."""
-_READ = {kind: frozenset(f.encode_name for f in msgspec.structs.fields(s)) for kind, s in STRUCTS.items()}
+Struct = type[msgspec.Struct]
+
+
+@lru_cache(maxsize=64)
+def _read_of(struct: Struct) -> frozenset[str]:
+    """Return the elements of a resource that are read."""
+    return frozenset(f.encode_name for f in msgspec.structs.fields(struct))
 
 
 class Held(msgspec.ValidationError):
@@ -110,33 +106,33 @@ def _modifiers(node: Any, where: str) -> Iterator[str]:
             yield from _modifiers(value, f"{where}.{key}")
 
 
-def held(kind: str, line: bytes) -> Held | None:
+def held(struct: Struct, line: bytes) -> Held | None:
     """Return why a line that is valid JSON must not be used, None where it may.
 
-    Looked at is what is read of the type: keys that stand twice, and modifierExtension inside elements. That of the
+    Looked at is what is read of the type (`struct`): keys that stand twice, and modifierExtension inside elements. That of the
     resource itself, of a component and of a referenceRange is seen where these are read.
     """
     node, found = _parsed(line)
-    read = _READ[kind]
+    read = _read_of(struct)
     if found:
         for where in _twice(node, ""):
             if where.partition(".")[0].partition("[")[0] in read:
                 return Held(TWICE, where)
-    if kind != "Observation" and isinstance(node, dict) and _MODIFIER_KEY in line:
+    if struct is not Observation and isinstance(node, dict) and _MODIFIER_KEY in line:
         for name in read & node.keys():
             for where in _modifiers(node[name], name):
                 return Held(MODIFIER, where)
     return None
 
 
-def require_single(kind: str, line: bytes, resource: Any) -> None:
+def require_single(struct: Struct, line: bytes, resource: Any) -> None:
     """Raise Held where a decoded line must not be used (see `held`); for an Observation, where two keys look doubled."""
-    if kind == "Observation":
+    if struct is Observation:
         r: Observation = resource
         values = sum(c is not None and len(c.valueQuantity) > 0 for c in r.component or ()) + (len(r.valueQuantity) > 0)
         if line.count(b'"valueQuantity"') <= values and line.count(b'"subject"') <= 1:
             return
-    found = held(kind, line)
+    found = held(struct, line)
     if found is not None:
         raise found
 

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from adapter.intake.keys import STRUCTS, Held, all_values, held, values_of
+from adapter.intake.keys import Held, Struct, all_values, held, values_of
 from adapter.intake.mend import NULL, WRONG, Droppable, mended
 from adapter.intake.reading import UNREADABLE, Reading, Reject
 from adapter.intake.structs import Component, Reference, Specimen
@@ -32,6 +32,7 @@ OPTIONAL: dict[str, frozenset[str]] = {
     "MedicationAdministration": frozenset(
         ["meta", "statusReason", "reasonCode", "supportingInformation", "extension", "dosage.text", "dosage.route"]
     ),
+    "MedicationStatement": frozenset(["meta", "statusReason", "reasonCode", "extension", "dateAsserted"]),
     "Procedure": frozenset(["meta", "statusReason", "reasonCode", "bodySite", "usedCode", "extension"]),
     "Patient": frozenset(["meta", "identifier", "active", "gender", "birthDate", "extension"]),
 }
@@ -41,18 +42,20 @@ of an Observation that are kept raw say for themselves (adapter.intake.observati
 be told."""
 
 
-def second_look(kind: str, line: bytes, e: Exception, taken: Taken, read: Reading, reject: RejectLine) -> Any | None:
+def second_look(
+    kind: str, struct: Struct | None, line: bytes, e: Exception, taken: Taken, read: Reading, reject: RejectLine
+) -> Any | None:
     """Return what can be used of a line that was not usable at once, None where nothing is; that is counted and told here.
 
-    e: what stopped the first look. reject: the reject so far. What was left out stands in `read.notes`, components that
-    cannot be used in `read.parts`.
+    struct: the elements that are read of the type, None where it is not read. e: what stopped the first look. reject:
+    the reject so far. What was left out stands in `read.notes`, components that cannot be used in `read.parts`.
     """
     kind = kind or "(none)"
     try:
         elements = _elements(line)
         if not isinstance(e, msgspec.ValidationError):
             raise e
-        found = e if isinstance(e, Held) else held(kind, line) if kind in STRUCTS else None
+        found = e if isinstance(e, Held) else held(struct, line) if struct else None
         owners = _owners(kind, elements, line, found, read)
         own = _own_id(elements) if found is None or found.where != "id" else ""
         if owners == {None}:
@@ -61,12 +64,12 @@ def second_look(kind: str, line: bytes, e: Exception, taken: Taken, read: Readin
             taken.read[kind] += 1
             taken.dropped[kind, "not-a-subject"] += 1
             return None
-        if own and kind in STRUCTS and len(owners) == 1 and not owners.isdisjoint(read.subjects):
+        if own and struct is not None and len(owners) == 1 and not owners.isdisjoint(read.subjects):
             reject = reject._replace(rid=read.keyer.keyed(f"{kind}/{own}"))
         if found is not None:
             raise Reject(found.reason, found.where)
-        if kind in STRUCTS:
-            return _mended(kind, elements, read)
+        if struct is not None:
+            return _mended(kind, struct, elements, read)
         raise Reject(WRONG, _where(e))
     except Reject as r:
         reject = reject._replace(reason=r.reason, where=r.where)
@@ -115,9 +118,9 @@ def _where(e: Exception) -> str:
     return str(e).rpartition("$")[2].strip("`. ") if "$" in str(e) else ""
 
 
-def _mended(kind: str, elements: dict[str, Raw], read: Reading) -> Any:
+def _mended(kind: str, struct: Struct, elements: dict[str, Raw], read: Reading) -> Any:
     """Return the resource without the elements of a wrong type. Raises Reject, and DecodeError for broken JSON."""
-    struct, optional = STRUCTS[kind], OPTIONAL.get(kind, frozenset())
+    optional = OPTIONAL.get(kind, frozenset())
 
     def droppable(where: str) -> bool:
         return any(f"{where}.".startswith(f"{name}.") for name in optional)

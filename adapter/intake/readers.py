@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from adapter.intake import events, observation, people, structs
+from adapter.intake import event_structs, events, observation, people, reports, structs, supplies
 from adapter.intake.observation import ObservationRows
 from adapter.intake.reading import Reading
 from adapter.intake.rows import PlainRows, Rows
@@ -25,18 +25,23 @@ FHIR_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """How one resource type is read. `statuses` is None where the type has no status, `strict` where FHIR demands one."""
+    """How one resource type is read. `struct`: the elements that are read.
 
-    decode: Callable[[bytes], Any]
+    `statuses` is None where the type has no status, `strict` where FHIR demands one.
+    """
+
+    struct: type[msgspec.Struct]
     subject: Callable[[Any], bytes]
     rows: Callable[[Reading], Rows]
     statuses: frozenset[str] | None
     strict: bool = True
+    decode: Callable[[bytes], Any] = field(init=False)
     has_status: bool = field(init=False)
     usual: frozenset[str | None] = field(init=False)
 
     def __post_init__(self) -> None:
         # set once, because they are asked for every line; usual: statuses that need no second look
+        object.__setattr__(self, "decode", msgspec.json.Decoder(self.struct).decode)
         object.__setattr__(self, "has_status", self.statuses is not None)
         object.__setattr__(self, "usual", self.statuses if self.statuses is not None else frozenset([None]))
 
@@ -57,44 +62,65 @@ def _plain(
 
 
 READERS: dict[str, Reader] = {
-    "Observation": Reader(
-        msgspec.json.Decoder(structs.Observation).decode, _subject, ObservationRows, observation.STATUSES
-    ),
+    "Observation": Reader(structs.Observation, _subject, ObservationRows, observation.STATUSES),
+    "DiagnosticReport": Reader(reports.DiagnosticReport, _subject, reports.ReportRows, reports.STATUSES),
     "MedicationAdministration": Reader(
-        msgspec.json.Decoder(structs.MedicationAdministration).decode,
+        event_structs.MedicationAdministration,
         _subject,
         _plain("MedicationAdministration", events.administration_rows),
         events.EVENT_STATUSES - {"preparation"},
     ),
+    "MedicationStatement": Reader(
+        event_structs.MedicationStatement,
+        _subject,
+        _plain("MedicationStatement", events.statement_rows),
+        events.STATEMENT_STATUSES,
+    ),
     "Procedure": Reader(
-        msgspec.json.Decoder(structs.Procedure).decode,
+        event_structs.Procedure,
         _subject,
         _plain("Procedure", events.procedure_rows),
         events.EVENT_STATUSES,
     ),
+    "SupplyDelivery": Reader(
+        event_structs.SupplyDelivery,
+        supplies.supply_subject,
+        _plain("SupplyDelivery", supplies.supply_rows),
+        supplies.SUPPLY_STATUSES,
+        strict=False,
+    ),
+    "BiologicallyDerivedProductDispense": Reader(
+        event_structs.BiologicallyDerivedProductDispense,
+        lambda r: bytes(r.patient),
+        _plain("BiologicallyDerivedProductDispense", supplies.dispense_rows),
+        supplies.DISPENSE_STATUSES,
+    ),
     "Specimen": Reader(
-        msgspec.json.Decoder(structs.Specimen).decode,
+        structs.Specimen,
         _subject,
         _plain("Specimen", events.specimen_rows),
         SPECIMEN_STATUSES,
         strict=False,
     ),
     "Patient": Reader(
-        msgspec.json.Decoder(structs.Patient).decode,
+        structs.Patient,
         _itself,
         _plain("Patient", people.patient_rows),
         None,
     ),
     "Consent": Reader(
-        msgspec.json.Decoder(structs.Consent).decode,
+        structs.Consent,
         lambda r: bytes(r.patient),
         _plain("Consent", people.consent_rows),
         CONSENT_STATUSES,
     ),
     "ResearchSubject": Reader(
-        msgspec.json.Decoder(structs.ResearchSubject).decode,
+        structs.ResearchSubject,
         lambda r: bytes(r.individual),
         _plain("ResearchSubject", people.research_subject_rows),
         RESEARCH_SUBJECT_STATUSES,
     ),
 }
+
+NO_INTAKE = frozenset(["MedicationRequest", "MedicationDispense"])
+"""Resource types that are no proof that anything was taken (fhir-input point 16), whatever their status or intent."""

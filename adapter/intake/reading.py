@@ -36,13 +36,17 @@ UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 @dataclass(slots=True)
 class LookUp:
-    """What a Medication or BiologicallyDerivedProduct adds to the records that refer to it."""
+    """What a Medication or BiologicallyDerivedProduct adds to the records that refer to it.
+
+    ingredients: of a Medication without a code, JSON of [codings, name, keyed id in hex] per ingredient.
+    """
 
     code: str | None = None
     text: str | None = None
     form: str | None = None
     lot: str | None = None
     expires: str | None = None
+    ingredients: str | None = None
 
 
 @dataclass(slots=True)

@@ -155,51 +155,20 @@ class Observation(Value, gc=False):
     hasMember: Raw = NONE
 
 
-class Dosage(Struct, gc=False):
-    text: str | None = None
-    route: CodeableConcept | None = None
-    dose: Quantity | None = None
-    rateQuantity: Quantity | None = None
-    rateRatio: Ratio | None = None
-
-
 class Batch(Struct, gc=False):
     lotNumber: str | None = None
     expirationDate: str | None = None
 
 
 class Medication(Resource, gc=False):
+    """R5 renamed form; the ingredients of a mixture are decoded where it has no code (adapter.intake.medication)."""
+
+    contained: list[Raw] | None = None
     code: CodeableConcept | None = None
     form: CodeableConcept | None = None
+    doseForm: CodeableConcept | None = None
     batch: Batch | None = None
-
-
-class MedicationAdministration(Resource, gc=False):
-    contained: list[Raw] | None = None
-    status: str | None = None
-    statusReason: list[CodeableConcept] | None = None
-    medicationCodeableConcept: CodeableConcept | None = None
-    medicationReference: Reference | None = None
-    subject: Raw = NONE
-    supportingInformation: list[Reference] | None = None
-    effectiveDateTime: str | None = None
-    effectivePeriod: Period | None = None
-    reasonCode: list[CodeableConcept] | None = None
-    dosage: Dosage | None = None
-    extension: list[Extension] | None = None
-
-
-class Procedure(Resource, gc=False):
-    status: str | None = None
-    statusReason: CodeableConcept | None = None
-    code: CodeableConcept | None = None
-    subject: Raw = NONE
-    performedDateTime: str | None = None
-    performedPeriod: Period | None = None
-    bodySite: list[CodeableConcept] | None = None
-    reasonCode: list[CodeableConcept] | None = None
-    usedCode: list[CodeableConcept] | None = None
-    extension: list[Extension] | None = None
+    ingredient: Raw = NONE
 
 
 class PatientLink(Struct, gc=False):

@@ -1,6 +1,7 @@
 """The columns of the intake tables: what is kept of each resource type, and which FHIR element each column holds.
 
-A row is one fact: a resource, or one component of an Observation. The first columns are its provenance.
+A row is one fact: a resource, one component of an Observation, or a result that a DiagnosticReport contains. The first
+columns are its provenance.
 """
 
 from __future__ import annotations
@@ -44,6 +45,43 @@ def dated(prefix: str, fhir: str) -> tuple[Column, ...]:
     )
 
 
+def happened(stem: str) -> tuple[Column, ...]:
+    """Return the columns of when an event took place (adapter.intake.timing.When)."""
+    return (
+        *dated("", f"{stem}DateTime or {stem}Period.start"),
+        *dated("end_", f"{stem}Period.end"),
+        Column("open", pa.bool_(), f"{stem}Period has a start and no end"),
+        Column("words", TEXT, f"{stem}[x] where it is no date: Timing, string, Age, Range"),
+    )
+
+
+def quantity(element: str) -> tuple[Column, ...]:
+    return (
+        Column("dose", TEXT, f"{element}.value"),
+        Column("dose_unit", TEXT, f"{element}.code"),
+        Column("dose_unit_text", TEXT, f"{element}.unit"),
+    )
+
+
+INGREDIENTS = Column("ingredients", TEXT, "of a mixture without a code: JSON of [codings, name] per ingredient")
+DOSAGE = (
+    *quantity("dosage.dose"),
+    Column("rate", TEXT, "dosage.rateQuantity.value, or rateRatio.numerator.value"),
+    Column("rate_unit", TEXT, "dosage.rateQuantity.code, else .unit; or of rateRatio.numerator"),
+    Column("rate_per", TEXT, "dosage.rateRatio.denominator.value"),
+    Column("rate_per_unit", TEXT, "dosage.rateRatio.denominator.code, else .unit"),
+    Column("dose_text", TEXT, "dosage.text, and what is no single dose: several, a range, a rate alone"),
+    Column("route", TEXT, "dosage.route.coding as system|code"),
+    Column("route_text", TEXT, "dosage.route.text, else the first coding's display"),
+)
+"""The columns of adapter.intake.dosage.Dose."""
+
+REASONS = (
+    Column("status_reason", TEXT, "statusReason.text, else the first coding's display"),
+    Column("indication", TEXT, "reasonCode.text, else the first coding's display"),
+)
+
+
 TABLES: dict[str, tuple[Column, ...]] = {
     "Observation": (
         *PROVENANCE,
@@ -78,38 +116,54 @@ TABLES: dict[str, tuple[Column, ...]] = {
     ),
     "MedicationAdministration": (
         *PROVENANCE,
-        Column("code", TEXT, "medication[x].coding as system|code"),
+        Column("code", TEXT, "medication[x].coding as system|code; of a mixture, those of its ingredients"),
         Column("code_text", TEXT, "medication[x].text, else the first coding's display"),
         Column("form", TEXT, "Medication.form.text, else its first display"),
         Column("lot", TEXT, "Medication.batch.lotNumber, else BiologicallyDerivedProduct.identifier"),
         Column("expires", TEXT, "Medication.batch.expirationDate"),
-        *dated("", "effectiveDateTime or effectivePeriod.start"),
-        *dated("end_", "effectivePeriod.end"),
-        Column("open", pa.bool_(), "effectivePeriod has a start and no end"),
-        Column("dose", TEXT, "dosage.dose.value"),
-        Column("dose_unit", TEXT, "dosage.dose.code"),
-        Column("dose_unit_text", TEXT, "dosage.dose.unit"),
-        Column("rate", TEXT, "dosage.rateQuantity.value"),
-        Column("rate_unit", TEXT, "dosage.rateQuantity.code, else .unit"),
-        Column("dose_text", TEXT, "dosage.text"),
-        Column("route", TEXT, "dosage.route.coding as system|code"),
-        Column("route_text", TEXT, "dosage.route.text, else the first coding's display"),
-        Column("status_reason", TEXT, "statusReason.text, else the first coding's display"),
-        Column("indication", TEXT, "reasonCode.text, else the first coding's display"),
+        INGREDIENTS,
+        *happened("effective"),
+        *DOSAGE,
+        *REASONS,
+    ),
+    "MedicationStatement": (
+        *PROVENANCE,
+        Column("code", TEXT, "medication[x].coding as system|code; of a mixture, those of its ingredients"),
+        Column("code_text", TEXT, "medication[x].text, else the first coding's display"),
+        Column("form", TEXT, "Medication.form.text, else its first display"),
+        INGREDIENTS,
+        *happened("effective"),
+        *dated("asserted_", "dateAsserted"),
+        *DOSAGE,
+        *REASONS,
     ),
     "Procedure": (
         *PROVENANCE,
         Column("code", TEXT, "code.coding as system|code"),
         Column("code_text", TEXT, "code.text, else the first coding's display"),
-        *dated("", "performedDateTime or performedPeriod.start"),
-        *dated("end_", "performedPeriod.end"),
-        Column("open", pa.bool_(), "performedPeriod has a start and no end"),
-        Column("status_reason", TEXT, "statusReason.text, else the first coding's display"),
-        Column("indication", TEXT, "reasonCode.text, else the first coding's display"),
+        *happened("performed"),
+        *REASONS,
         Column("dose", TEXT, "extension.valueQuantity.value"),
         Column("dose_unit", TEXT, "extension.valueQuantity.code"),
         Column("dose_unit_text", TEXT, "extension.valueQuantity.unit"),
         Column("lot", TEXT, "used product, BiologicallyDerivedProduct.identifier"),
+        Column("focus", pa.bool_(), "focus exists (R5)"),
+    ),
+    "SupplyDelivery": (
+        *PROVENANCE,
+        Column("code", TEXT, "suppliedItem.item[x].coding as system|code"),
+        Column("code_text", TEXT, "suppliedItem.item[x].text, else the first coding's display"),
+        Column("lot", TEXT, "suppliedItem.itemReference, its lot"),
+        *happened("occurrence"),
+        *quantity("suppliedItem.quantity"),
+    ),
+    "BiologicallyDerivedProductDispense": (
+        *PROVENANCE,
+        Column("code", TEXT, "product, its productCode.coding as system|code"),
+        Column("code_text", TEXT, "product, its productCode.text, else the first coding's display"),
+        Column("lot", TEXT, "product, its identifier"),
+        *happened("whenHandedOver"),
+        *quantity("quantity"),
     ),
     "Patient": (
         *PROVENANCE,
@@ -136,6 +190,14 @@ TABLES: dict[str, tuple[Column, ...]] = {
     ),
 }
 
+
+CARRIED = {"DiagnosticReport": "Observation"}
+"""Resource type that holds facts of another one in `contained`, and which: they are read as the other one's."""
+
+TABLES["DiagnosticReport"] = (
+    *TABLES["Observation"],
+    Column("why", TEXT, "why a contained Observation, or of its own row the report, is not used; else empty"),
+)
 
 SUBSETTED = "SUBSETTED"
 """In column version: a part of a resource (meta.tag), which is older than every whole copy."""

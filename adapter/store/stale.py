@@ -4,13 +4,13 @@ A store remembers what was read, so a later build reads only what is new, and wh
 
 - a file that held data back is read again when somebody (or a record linked to somebody) has become a subject since;
 - a file is read again when somebody in it is no subject any more;
-- a file with MedicationAdministrations is read again when Medications or products came in or changed since;
+- a file with administrations, statements or supplies is read again when Medications or products came in or changed since;
 - every file is read again when the hospital has said anew which servers are its own.
 
 A file that held data back and is not among the inputs when somebody became a subject is an InputError: whether it has
 data of the new subject cannot be known, because nothing of non-subjects is kept. For the two other cases the store does
 without the file: rows of people who are no subjects are counted as such; a Medication that came after its
-administration was rejected (no-code) stays a reject until the file is given again.
+administration was rejected (medication-not-found) stays a reject until the file is given again.
 """
 
 from __future__ import annotations
@@ -25,7 +25,12 @@ from adapter.sources.files import InputFile
 from adapter.store.people import look_ups_fingerprint, people
 from adapter.store.store import State
 
-LOOK_UP_USERS = ("MedicationAdministration",)
+LOOK_UP_USERS = (
+    "MedicationAdministration",
+    "MedicationStatement",
+    "SupplyDelivery",
+    "BiologicallyDerivedProductDispense",
+)
 """Resource types whose rows hold what a look-up said when they were read."""
 
 

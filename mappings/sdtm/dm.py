@@ -179,7 +179,7 @@ def _events(inputs: Inputs, dataset: str, groups: list[Any] | None = None) -> pd
             wanted |= (frame["cat"] == g.category) & (frame["decod"].isin(g.substances) if g.substances else True)
         frame = frame[wanted]
     events = frame[["USUBJID", "dtc", "end_dtc", "open"]].copy()
-    events["product"] = frame.get("product", "")
+    events["product"], events["until"] = frame.get("product", ""), frame.get("until", "")
     events["record"] = frame.index
     return events
 

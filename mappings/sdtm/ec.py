@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from adapter.derive.coding import coded, resolved_units
+from adapter.derive.exposure import rate_times_period
 from adapter.derive.strings import first_place
 from adapter.spec import (
     ASSIGNED,
@@ -21,7 +22,18 @@ from adapter.spec import (
     joined,
     path,
 )
-from mappings.parts import identifiers, not_given, reasons, study_day_of, text, without_dose
+from mappings.parts import (
+    identifiers,
+    not_given,
+    noted,
+    open_end,
+    reasons,
+    said_in_words,
+    study_day_of,
+    text,
+    without_dose,
+    without_end,
+)
 
 DOMAIN = "EC"
 
@@ -74,24 +86,26 @@ def administrations(inputs: Inputs) -> Records:
     dropped = reasons(a.loc[waiting, "row"], "status-planned")
     a, why = a[~waiting].copy(), why[~waiting]
     given = why == ""
+    ends = without_end(a[given])
     a["occur"] = given.map({True: "Y", False: "N"}).astype("str")
-    products = inputs.trial.by_key("products")
-    dosing = inputs.trial.dosing
-    unit = resolved_units(inputs.knowledge.units, a["dose_unit"], pd.Series(None, index=a.index), a["dose_unit_text"])
-    doses = [
-        _collected(dose, ucum, dosing[p], inputs.knowledge.units) if p in dosing else (dose, "")
-        for dose, ucum, p in zip(text(a["dose"]), unit["ucum"], a["product"], strict=True)
-    ]
-    a["ecdose"] = pd.Series([d for d, _ in doses], index=a.index, dtype="str").where(given, "")
-    a["ecdosu"] = pd.Series([u for _, u in doses], index=a.index, dtype="str").where(a["ecdose"] != "", "")
+    none = given & a["dose"].isna() & ~noted(a, "dose-not-single@")
+    infused = rate_times_period(a.assign(rate=a["rate"].where(none, None)))
+    a["ecdose"], a["ecdosu"] = _doses(text(a["dose"]).where(given, ""), a["dose_unit"], a["dose_unit_text"], a, inputs)
+    a["infused"], a["infdosu"] = _doses(infused["amount"], infused["unit"], infused["unit"], a, inputs)
+    a["infused"] = a["infused"].where(a["infdosu"] != "", "")
     bad = given & a["dose"].notna() & (a["ecdosu"] == "")
     a.loc[bad, "ecdose"] = ""
+    products = inputs.trial.by_key("products")
     for column, attribute in (("trt", "name"), ("dosfrm", "dose_form"), ("dosfrq", "frequency")):
         a[column] = a["product"].map({k: getattr(p, attribute) for k, p in products.items()}).astype("str")
     route = coded(inputs.knowledge.codes["routes"], a["route"], a["route_text"], names=True)["ct"]
     a["ecroute"] = route.where(route != "", a["product"].map({k: p.route for k, p in products.items()}).astype("str"))
+    a["ecdostxt"] = text(a["dose_text"]).where(given & (a["ecdose"] == ""), "")
     a["reason"] = text(a["status_reason"]).where(~given, "")
+    a["unended"] = a["open"].fillna(False).astype(bool)  # a Period without an end, whatever the status says of it
+    a["open"] = open_end(a)
     issues = [
+        ends,
         without_dose(a, why, MESSAGE, known=True),
         issues_of(a.index[bad], a.loc[bad, "USUBJID"], "dose-unit-unknown", "the dose was left empty"),
     ]
@@ -99,6 +113,20 @@ def administrations(inputs: Inputs) -> Records:
 
 
 MESSAGE = "neither dose, rate nor period shows that any was given; recorded as not given"
+
+
+def _doses(
+    amount: pd.Series[Any], code: pd.Series[Any], unit_text: pd.Series[Any], a: pd.DataFrame, inputs: Inputs
+) -> tuple[pd.Series[str], pd.Series[str]]:
+    """Return doses and their ECDOSU; the unit is empty where it cannot be a dose of the product."""
+    units, dosing = inputs.knowledge.units, inputs.trial.dosing
+    ucum = resolved_units(units, code, pd.Series(None, index=a.index), unit_text)["ucum"]
+    found = [
+        _collected(dose, u, dosing[p], units) if p in dosing else (dose, "")
+        for dose, u, p in zip(amount, ucum, a["product"], strict=True)
+    ]
+    dose, unit = (pd.Series([f[i] for f in found], index=a.index, dtype="str") for i in (0, 1))
+    return dose, unit.where(dose != "", "")
 
 
 def _collected(dose: str, ucum: str, dosing: Any, units: Any) -> tuple[str, str]:
@@ -177,6 +205,16 @@ DATASET = Dataset(
             comment="As given; empty, never 0, where no dose was given.",
         ),
         Variable(
+            "ECDOSTXT",
+            "Dose Description",
+            "Char",
+            path("ecdostxt", "MedicationAdministration.dosage"),
+            COLLECTED,
+            "Perm",
+            "Record Qualifier",
+            comment="What is no single number: several doses, a rate, the text of the dosage. No dose is computed here.",
+        ),
+        Variable(
             "ECDOSU",
             "Dose Units",
             "Char",
@@ -247,5 +285,6 @@ DATASET = Dataset(
         ),
         study_day_of("ECSTDY", "Study Day of Start of Treatment", "ECSTDTC"),
         study_day_of("ECENDY", "Study Day of End of Treatment", "ECENDTC"),
+        said_in_words("ECSTTXT", "MedicationAdministration.effective[x]"),
     ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from adapter.derive.coding import coded, resolved_units
-from adapter.derive.exposure import given_dose, weight_before
+from adapter.derive.exposure import derived_dose_flag, given_dose, weight_before
 from adapter.derive.results import number_of
 from adapter.spec import (
     ASSIGNED,
@@ -21,7 +21,7 @@ from adapter.spec import (
     parents_of,
     path,
 )
-from mappings.parts import identifiers, open_end, study_day_of, text
+from mappings.parts import identifiers, study_day_of, text
 
 DOMAIN = "EX"
 
@@ -30,6 +30,10 @@ def exposures(inputs: Inputs) -> Records:
     """Return one record per dose given. A total dose is divided by the body weight nearest before (protocol §8)."""
     e = inputs.records["EC"].frame
     e = e[e["occur"] == "Y"].copy()
+    # collected as it is in EC; here the dose is derived, where need be from the rate and the period (fhir-input point 27)
+    e["infused"] = e["infused"].where(e["ecdose"] == "", "")
+    for dose, computed in (("ecdose", "infused"), ("ecdosu", "infdosu")):
+        e[dose] = e[dose].where(e["infused"] == "", e[computed])
     weights = body_weights(inputs)
     at = weight_before(e["USUBJID"], clock(e, DAY_ENDS), weights["USUBJID"], clock(weights, DAY_BEGINS), weights["kg"])
     known = at[at >= 0]
@@ -48,7 +52,7 @@ def exposures(inputs: Inputs) -> Records:
     issues = issues_of(e.index[missing], e.loc[missing, "USUBJID"], "dose-weight-missing", why)
     end = text(e["end_dtc"])
     # a dose given at one moment ends when it begins (SDTMIG 3.4 section 6.1.3); an open Period has no end to give
-    e["end_dtc"] = end.where((end != "") | open_end(e), text(e["dtc"]))
+    e["end_dtc"] = end.where((end != "") | e["open"] | e["unended"], text(e["dtc"]))
     e["notes"] = None  # reported once, with EC
     return Records(e, parents, issues=joined([issues]))
 
@@ -181,5 +185,13 @@ DATASET = Dataset(
         ),
         study_day_of("EXSTDY", "Study Day of Start of Treatment", "EXSTDTC"),
         study_day_of("EXENDY", "Study Day of End of Treatment", "EXENDTC"),
+        Variable(
+            "EXDOSDRV",
+            "Dose Derived from Rate and Period Flag",
+            "Char",
+            call(derived_dose_flag, "infused"),
+            DERIVED,
+            supplemental=True,
+        ),
     ),
 )

@@ -7,7 +7,18 @@ from typing import Any
 from adapter.derive.coding import coded, unmapped
 from adapter.derive.strings import first_place
 from adapter.spec import COLLECTED, Dataset, Inputs, Records, Variable, joined, path
-from mappings.parts import identifiers, not_given, ongoing, reasons, study_day_of, text, without_dose
+from mappings.parts import (
+    identifiers,
+    not_given,
+    of_others,
+    ongoing,
+    reasons,
+    said_in_words,
+    study_day_of,
+    text,
+    without_dose,
+    without_end,
+)
 
 DOMAIN = "PR"
 ALLOGENEIC, AUTOLOGOUS_TERM = "ALLOGENEIC STEM CELL TRANSPLANT", "AUTOLOGOUS STEM CELL TRANSPLANT"
@@ -20,7 +31,7 @@ def procedures(inputs: Inputs) -> Records:
     meaning = coded(inputs.knowledge.codes["procedures"], p["code"], p["code_text"], names=True)
     p["decod"], p["cat"], p["known"] = meaning["decod"], meaning["cat"], meaning["known"].astype(bool)
     p = p[(meaning["domain"] == DOMAIN) | ~p["known"]].copy()
-    why = not_given(p)
+    why = not_given(p).where(~of_others(p), "about-somebody-else")
     lost = why != ""
     dropped = reasons(p.loc[lost, "row"], why[lost])
     issues = without_dose(p, why, "neither amount nor period shows that it was done; no record", known=False)
@@ -30,7 +41,9 @@ def procedures(inputs: Inputs) -> Records:
     p.loc[own, ["decod", "cat"]] = [AUTOLOGOUS_TERM, ""]
     p[["enrtpt", "entpt"]] = ongoing(p, inputs.subjects["cut_date"])
     missing = unmapped("Procedure", p.loc[~p["known"], "code"], p.loc[~p["known"], "code_text"], used=True)
-    return Records(p, dropped={"Procedure": dropped}, issues=joined([issues]), unmapped=joined([missing]))
+    return Records(
+        p, dropped={"Procedure": dropped}, issues=joined([issues, without_end(p)]), unmapped=joined([missing])
+    )
 
 
 def _char(name: str, label: str, column: str, core: Any, role: str, fhir: str, codelist: str | None = None) -> Variable:
@@ -67,5 +80,6 @@ DATASET = Dataset(
             "C66728",
         ),
         _char("PRENTPT", "End Reference Time Point", "entpt", "Perm", "Timing", "data cut"),
+        said_in_words("PRSTTXT", "Procedure.performed[x]"),
     ),
 )

@@ -48,7 +48,7 @@ def test_case_is_complete(built: tuple[str, Result]) -> None:
 
 
 def test_cases_are_there() -> None:
-    assert set(cases()) >= {"dm", "ec_ex", "cm", "pr", "lb", "ts"}
+    assert set(cases()) >= {"dm", "ec_ex", "cm", "pr", "lb", "ts", "statements", "reports"}
 
 
 def test_every_line_of_input_is_accounted_for(built: tuple[str, Result]) -> None:

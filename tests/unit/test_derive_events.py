@@ -10,7 +10,7 @@ import pytest
 from adapter.codes import load_codes
 from adapter.site_codes import site_products
 from adapter.trial import resolve_trial
-from mappings.parts import not_given, ongoing, open_end, reasons, without_dose
+from mappings.parts import each_ingredient, not_given, ongoing, open_end, reasons, without_dose, without_end
 from mappings.sdtm.ec import product_of
 from mappings.sdtm.ts import trial_summary
 
@@ -33,12 +33,13 @@ GIVEN = [
     ("completed", "0", None, None, None, "not-done"),  # no dose is never a dose of 0
     ("completed", "0.00", None, "2024-03-09T10:12:00", None, "not-done"),
     ("completed", "0", "10", None, None, ""),
+    ("stopped", None, None, None, "dose-not-single@dosage", ""),  # two doses were given: how much is text
 ]
 
 
 def test_not_given() -> None:
     columns = ["status", "dose", "rate", "end_dtc", "notes", "expected"]
-    events = pd.DataFrame(GIVEN, columns=columns, dtype="str").assign(USUBJID="S")
+    events = pd.DataFrame(GIVEN, columns=columns, dtype="str").assign(USUBJID="S", micros=None, end_micros=None)
     why = not_given(events)
     assert list(why) == list(events["expected"])
     # a Procedure has no rate
@@ -52,6 +53,21 @@ def test_not_given() -> None:
     assert set(without_dose(events, why, "m", known=False)["record"]) == {-1}
 
 
+def test_a_period_that_ends_when_it_begins_did_not_elapse() -> None:
+    """HL7 example medadminexample03: on hold, 14:30 to 14:30, "not done due to a contraindication"."""
+    table = [
+        # status, end, micros, end_micros, why not
+        ("on-hold", "2015-01-15T14:30:00", 5, 5, "status-planned"),
+        ("stopped", "2015-01-15T14:30:00", 5, 5, "not-done"),
+        ("on-hold", "2015-01-15T14:31:00", 5, 6, ""),
+        ("stopped", "2015-01-15", None, None, ""),  # an end without a time includes its day
+        ("completed", "2015-01-15T14:30:00", 5, 5, ""),
+    ]
+    events = pd.DataFrame(table, columns=["status", "end_dtc", "micros", "end_micros", "expected"])
+    events = events.assign(dose=None, notes=None).astype({"micros": "Float64", "end_micros": "Float64"})
+    assert list(not_given(events)) == list(events["expected"])
+
+
 def test_reasons_one_or_one_each() -> None:
     rows = pd.Series([4, 7], index=[1, 0])
     assert reasons(rows, "not-done").to_dict() == {4: "not-done", 7: "not-done"}
@@ -63,6 +79,7 @@ def test_ongoing_is_told_at_the_subjects_cut() -> None:
         {
             "USUBJID": ["S", "T", "S", "T"],
             "open": [True, False, None, False],
+            "status": ["in-progress", "in-progress", "completed", "completed"],
             "notes": [None, None, None, "date-in-future@date\nend-after-cut@end"],
         },
         index=[3, 1, 0, 2],
@@ -75,6 +92,57 @@ def test_ongoing_is_told_at_the_subjects_cut() -> None:
         ["", ""],
         ["ONGOING", "2024-06-09"],
     ]
+
+
+def test_the_end_of_an_infusion_that_is_over_may_be_unknown() -> None:
+    """mimic-omop #22: an open Period means ongoing (point 26) only while the status says that it goes on."""
+    table = [
+        # status, open, notes, goes on, its end is missing
+        ("in-progress", True, None, True, False),
+        ("on-hold", True, None, True, False),
+        ("active", True, None, True, False),
+        ("completed", True, None, False, True),
+        ("stopped", True, None, False, True),
+        ("issued", True, None, False, True),
+        ("completed", True, "end-after-cut@end", True, False),  # it was over later than the cut
+        ("completed", False, None, False, False),
+    ]
+    events = pd.DataFrame(table, columns=["status", "open", "notes", "goes_on", "missing"]).assign(USUBJID="S")
+    assert list(open_end(events)) == list(events["goes_on"])
+    issues = without_end(events)
+    assert list(issues["record"]) == list(events.index[events["missing"]])
+    assert set(issues["code"]) == {"end-unknown"}
+
+
+def test_what_somebody_states_is_known_to_go_on_until_the_day_it_was_said() -> None:
+    events = pd.DataFrame(
+        {"USUBJID": "S", "open": True, "status": "active", "notes": None, "until": ["2024-02-01", ""]}, index=[0, 1]
+    )
+    found = ongoing(events, pd.Series({"S": "2025-09-30"}))
+    assert found.to_numpy().tolist() == [["ONGOING", "2024-02-01"], ["ONGOING", "2025-09-30"]]
+
+
+def test_each_ingredient_of_a_mixture_is_a_record_without_a_dose_of_its_own() -> None:
+    events = pd.DataFrame(
+        {
+            "code": ["a|1", "x|1\nx|2"],
+            "code_text": ["A", "Glucose + Filgrastim"],
+            "ingredients": [None, '[["x|1", "Glucose"], [null, "Filgrastim"]]'],
+            "dose": ["5", "500"],
+            "dose_unit": [None, "mL"],
+            "dose_unit_text": ["mg", None],
+            "dose_text": None,
+            "rate": "1",
+            "row": [7, 9],
+        }
+    )
+    found = each_ingredient(events)
+    assert found[["code", "code_text", "dose", "rate", "row"]].astype(object).to_numpy().tolist() == [
+        ["a|1", "A", "5", "1", 7],
+        ["x|1", "Glucose", None, None, 9],
+        [None, "Filgrastim", None, None, 9],
+    ]
+    assert found["dose_text"].tolist()[1:] == ["500 mL of Glucose + Filgrastim"] * 2
 
 
 ATC = "http://www.whocc.no/atc"

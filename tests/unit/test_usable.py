@@ -9,17 +9,22 @@ import pytest
 
 from adapter.enrolment import Enrolled
 from adapter.identify import Subject
+from adapter.intake.events import EVENT_STATUSES, STATEMENT_STATUSES
 from adapter.intake.observation import STATUSES
+from adapter.intake.supplies import DISPENSE_STATUSES, SUPPLY_STATUSES
 from adapter.usable import Usable, last_believable_day, usable_facts
 from tests.lines import (
     ADMINISTRATION,
     CONSENT,
+    DISPENSE,
     KEYER,
     OBSERVATION,
     PATIENT,
     PROCEDURE,
     RESEARCH_SUBJECT,
     SPECIMEN,
+    STATEMENT,
+    SUPPLY,
     Json,
     changed,
     day,
@@ -67,6 +72,22 @@ STATUS: list[tuple[Json, str, str]] = [
     (PROCEDURE, "preparation", PLANNED),
     (PROCEDURE, "entered-in-error", ERROR),
     (PROCEDURE, "unknown", UNKNOWN),
+    # fhir-input points 1 and 16: stopped means taken, not-taken and intended mean not
+    *((STATEMENT, s, "") for s in ("active", "completed", "stopped", "on-hold", "recorded")),
+    (STATEMENT, "intended", PLANNED),
+    (STATEMENT, "draft", PLANNED),
+    (STATEMENT, "not-taken", "not-done"),
+    (STATEMENT, "entered-in-error", ERROR),
+    (STATEMENT, "unknown", UNKNOWN),
+    (SUPPLY, "completed", ""),
+    (SUPPLY, "in-progress", PLANNED),
+    (SUPPLY, "abandoned", CANCELLED),
+    (SUPPLY, "entered-in-error", ERROR),
+    (DISPENSE, "issued", ""),
+    *((DISPENSE, s, PLANNED) for s in ("preparation", "in-progress", "allocated")),
+    *((DISPENSE, s, CANCELLED) for s in ("unfulfilled", "returned")),
+    (DISPENSE, "entered-in-error", ERROR),
+    (DISPENSE, "unknown", UNKNOWN),
     *((SPECIMEN, s, "") for s in ("available", "unavailable", "unsatisfactory")),
     (SPECIMEN, "entered-in-error", ERROR),
     (CONSENT, "active", ""),
@@ -87,8 +108,17 @@ def test_statuses(resource: Json, status: str, reason: str) -> None:
     assert len(found.facts[kind].frame) == (not reason)
 
 
-def test_every_status_of_an_observation_was_tried() -> None:
+def test_every_status_was_tried() -> None:
     assert {s for r, s, _ in STATUS if r is OBSERVATION} == STATUSES
+    assert {s for r, s, _ in STATUS if r is STATEMENT} == STATEMENT_STATUSES
+    assert {s for r, s, _ in STATUS if r is SUPPLY} == SUPPLY_STATUSES
+    assert {s for r, s, _ in STATUS if r is DISPENSE} == DISPENSE_STATUSES
+    assert {s for r, s, _ in STATUS if r is PROCEDURE} == EVENT_STATUSES
+
+
+def test_a_delivery_without_a_status_may_never_have_come() -> None:
+    """SupplyDelivery.status is optional in FHIR."""
+    assert lost(usable(changed(SUPPLY, status=...))) == {("SupplyDelivery", UNKNOWN): 1}
 
 
 def test_preliminary_results_where_the_trial_allows_them() -> None:
@@ -125,6 +155,7 @@ def test_every_fact_has_its_subject_and_its_keyed_columns() -> None:
         assert not {"pat", "rid", "sha"} & set(found.facts[kind].frame.columns)
     assert set(found.facts) == {
         "Observation", "MedicationAdministration", "Procedure", "Patient", "Specimen", "Consent", "ResearchSubject",
+        "MedicationStatement", "SupplyDelivery", "BiologicallyDerivedProductDispense", "DiagnosticReport",
     }  # fmt: skip
     assert len(found.facts["Procedure"].frame) == 0
 
