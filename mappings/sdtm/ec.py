@@ -46,7 +46,8 @@ def product_of(frame: pd.DataFrame, products: tuple[Any, ...], codes: Any) -> pd
     """
     by_code = {(p.system, p.code): p.id for p in products if p.code}
     own, drugs = codes["products"], codes["drugs"]
-    keys = list(zip(*(text(frame[c]).tolist() for c in ("code", "code_text", "lot")), strict=True))
+    lots = text(frame["lot"]).tolist() if "lot" in frame else [""] * len(frame)
+    keys = list(zip(text(frame["code"]).tolist(), text(frame["code_text"]).tolist(), lots, strict=True))
     found = {}
     for code, name, lot in dict.fromkeys(keys):
         codings = [tuple(c.rsplit("|", 1)) for c in code.split("\n") if c]
