@@ -119,7 +119,7 @@ def held(struct: Struct, line: bytes) -> Held | None:
             if where.partition(".")[0].partition("[")[0] in read:
                 return Held(TWICE, where)
     if struct is not Observation and isinstance(node, dict) and _MODIFIER_KEY in line:
-        for name in read & node.keys():
+        for name in (read & node.keys()) - {"contained"}:  # what is contained is looked at where it is used
             for where in _modifiers(node[name], name):
                 return Held(MODIFIER, where)
     return None

@@ -77,6 +77,10 @@ class ObservationRows:
         self._file = 0
         self._numbers: list[int] = []  # of each row: alike, time, specimen, value, state
 
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self._own[-1])
+
     def add(self, r: Observation, read: Reading, head: tuple[Any, ...]) -> None:
         """Add the rows of the value and of every component (FHIR R4 Observation); `head` is their common provenance.
 

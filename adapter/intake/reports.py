@@ -91,13 +91,19 @@ class ReportRows:
                     self._own.add((f"{where}.subject", "about-somebody-else"), read, head)
                     continue
                 _complete(result, r)
+                before = len(self._results)
                 self._results.add(result, read, (*head[:-1], result.status))
-                self._elements += [where] * (1 + len(result.component or ()))
+                self._elements += [where] * (len(self._results) - before)
+                lost, read.parts = read.parts, []
+                for reason, place in lost:  # components that cannot be used
+                    self._own.add((f"{where}.{place}", reason), read, head)
             except Reject as e:
                 read.notes.clear()
+                read.parts.clear()
                 self._own.add((f"{where}.{e.where}" if e.where else where, e.reason), read, head)
             except UNREADABLE:
                 read.notes.clear()
+                read.parts.clear()
                 self._own.add((where, "element-wrong-type"), read, head)
 
     def table(self) -> pa.Table | None:

@@ -314,7 +314,7 @@ def test_rates(dosage: Any, columns: tuple[str | None, ...]) -> None:
 
 def test_a_modifier_in_the_dosage_holds_the_record_back() -> None:
     taken = take(changed(ADMINISTRATION, dosage={"dose": MG5, "modifierExtension": [{"url": "urn:x"}]}))
-    assert [(r.reason, r.where) for r in taken.rejects] == [("held-back-modifier", "dosage")]
+    assert [(r.reason, r.where) for r in taken.rejects] == [("held-back-modifier", "dosage.modifierExtension")]
 
 
 # --- statements and procedures ----------------------------------------------------------------------------------------
