@@ -119,7 +119,8 @@ def held(struct: Struct, line: bytes) -> Held | None:
             if where.partition(".")[0].partition("[")[0] in read:
                 return Held(TWICE, where)
     if struct is not Observation and isinstance(node, dict) and _MODIFIER_KEY in line:
-        for name in (read & node.keys()) - {"contained"}:  # what is contained is looked at where it is used
+        # a report's contained results are looked at one by one where they are read
+        for name in (read & node.keys()) - ({"contained"} if "result" in read else set()):
             for where in _modifiers(node[name], name):
                 return Held(MODIFIER, where)
     return None

@@ -230,7 +230,7 @@ def test_a_medication_whose_modifier_may_change_it_says_nothing() -> None:
     code = CodeableConcept([Coding(SCT, "f")])
     assert medication_look_up(Medication(code=code, modifierExtension=msgspec.Raw(b"[{}]"))) == LookUp()
     taken = take(changed(ADMINISTRATION, **medication(code=FILGRASTIM, modifierExtension=[{"url": "urn:x"}])))
-    assert [(r.reason, r.where) for r in taken.rejects] == [("held-back-modifier", "contained[0]")]
+    assert [(r.reason, r.where) for r in taken.rejects] == [("held-back-modifier", "contained[0].modifierExtension")]
 
 
 def test_a_dangling_reference_still_names_the_drug_by_its_display() -> None:
