@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from adapter.result import Result
-from tests.conftest import KEY, Cohort
+from tests.conftest import KEY, Cohort, carried_by
 
 ZONE = ZoneInfo("Asia/Shanghai")
 CELLS = 300
@@ -53,7 +53,7 @@ class Cell(NamedTuple):
 
 
 class Hospital:
-    """The NDJSON files again: line by line, numbers kept as the text they are."""
+    """The FHIR files again: line by line, numbers kept as the text they are."""
 
     def __init__(self, cohort: Cohort, build: Result) -> None:
         self.labels = {i["number"]: i["label"] for i in build.manifest["inputs"]}
@@ -65,7 +65,7 @@ class Hospital:
     def resource(self, file: int, line: int) -> dict[str, Any]:
         label = self.labels[file]
         if label not in self._lines:
-            self._lines[label] = (self.cohort.folder / label).read_bytes().split(b"\n")
+            self._lines[label] = carried_by(self.cohort.folder / label)
         if (file, line) not in self._read:
             self._read[file, line] = json.loads(self._lines[label][line - 1], parse_float=str, parse_int=str)
         return self._read[file, line]

@@ -17,10 +17,14 @@ POCT = "Observation-poct.ndjson.gz"  # the analysers at the bedside: two gzip me
 INTERFACE = "Observation-interface.ndjson"  # an interface engine on Windows: byte order mark, CRLF, an empty line
 REEXPORT = "Observation-reexport.ndjson"  # the export of a later day
 WARD = "MedicationAdministration-ward.ndjson"
+TRANSFUSIONS = "Procedure-transfusions.ndjson"
 REGISTRATION = "Patient-registration.ndjson"
 SEARCH = ("Bundle-search-page-1.json", "Bundle-search-page-2.json")
 TRANSACTION = "Bundle-transaction.json"
+HISTORY = "Bundle-history.json"
 EMPTY = "Procedure-empty.ndjson"
+DELETE = "DELETE "  # begins a line that stands for a deletion
+CUT = b"wart-two-members"  # the line that is cut in two
 BASE = "https://fhir.hospital.example/r4"
 STORED = 0xFFFF  # the most that a stored block of deflate holds
 
@@ -36,7 +40,7 @@ def carried(name: str, file: WartFile) -> bytes:
         return b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode()
     if name == POCT:
         data = text.encode()
-        middle = len(data) // 2
+        middle = data.index(CUT)
         return _member(data[:middle]) + _member(data[middle:])
     return text.encode()
 
@@ -53,21 +57,22 @@ def _member(data: bytes) -> bytes:
 
 
 def _bundle(name: str, file: WartFile) -> str:
-    """Return a Bundle with one entry per line: a page of a search, or a transaction whose fullUrls are urn:uuid."""
+    """Return a Bundle, one entry per line: a page of a search, a history of deletions, or a transaction with urn:uuid."""
     entries = []
     for n, line in enumerate(file.lines, 1):
-        if not line:
-            entries.append('{"response":{"status":"204 No Content"}}')
+        if line.startswith(DELETE):
+            entries.append(f'{{"request":{{"method":"DELETE","url":"{line.removeprefix(DELETE)}"}}}}')
             continue
         head = json.loads(line)
-        if name in SEARCH:
-            mode = "outcome" if head["resourceType"] == "OperationOutcome" else "match"
-            url = f'"fullUrl":"{BASE}/{head["resourceType"]}/{head["id"]}",' if mode == "match" else ""
-            entries.append(f'{{{url}"resource":{line},"search":{{"mode":"{mode}"}}}}')
+        address = f"{head['resourceType']}/{head.get('id')}"
+        if name in SEARCH and "id" in head:
+            entries.append(f'{{"fullUrl":"{BASE}/{address}","resource":{line},"search":{{"mode":"match"}}}}')
+        elif name in SEARCH:
+            entries.append(f'{{"resource":{line},"search":{{"mode":"outcome"}}}}')
         else:
-            method = f'"request":{{"method":"PUT","url":"{head["resourceType"]}/{head["id"]}"}}'
-            entries.append(f'{{"fullUrl":"{uuid(n)}","resource":{line},{method}}}')
-    kind = "searchset" if name in SEARCH else "transaction"
+            request = f'{{"method":"PUT","url":"{address}"}}'
+            entries.append(f'{{"fullUrl":"{uuid(n)}","resource":{line},"request":{request}}}')
+    kind = {HISTORY: "history", TRANSACTION: "transaction"}.get(name, "searchset")
     return f'{{"resourceType":"Bundle","type":"{kind}","entry":[\n' + ",\n".join(entries) + "\n]}\n"
 
 

@@ -59,7 +59,7 @@ ROWS = (
         LIS,
         PROCALCITONIN,
         {"valueString": "＜0.05 ng/mL"},
-        {"LBORRES": "<0.05", "LBORRESU": "ng/mL", "LBSTRESC": "<0.05", "LBSTRESN": None, "LBSTRESU": "ug/L"},
+        {"LBORRES": "<0.05", "LBORRESU": "ug/L", "LBSTRESC": "<0.05", "LBSTRESN": None, "LBSTRESU": "ug/L"},
     ),
     Row(
         "full-width-digits",
@@ -86,7 +86,7 @@ ROWS = (
         POCT,
         FERRITIN,
         {"valueString": "12,500 ng/mL"},
-        {"LBORRES": "12500", "LBORRESU": "ng/mL", "LBSTRESN": 12500.0},
+        {"LBORRES": "12500", "LBORRESU": "ug/L", "LBSTRESN": 12500.0},
     ),
     Row(
         "greater-in-letters",

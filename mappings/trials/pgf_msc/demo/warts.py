@@ -1,7 +1,7 @@
 """What a wart is: an oddity met in real exports, planted in a file of its own, with the answer a right build must give.
 
 No random number places a wart and none stands in a file of the clean cohort, so that its truth stays what it is. The ids
-of resources that a wart makes begin with `wart-`. All warts are declared in wart_results, wart_events and wart_records, each once, with its answer.
+of resources that a wart makes begin with `wart-`. All warts are declared in wart_carriers, wart_results, wart_records and wart_events, each once, with its answer.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ Value = str | float | None
 class Used:
     """The resource (its element, where one is named) is exactly one record of the dataset, with these values.
 
-    values: variable -> text, number, or None for empty; version: the version that counts, where several came in.
+    values: variable -> text, number, or None for empty; version: the version that counts, where several came in;
+    twin: either this resource or the other one is the record, never both.
     """
 
     dataset: str
@@ -33,6 +34,7 @@ class Used:
     values: dict[str, Value]
     element: str = ""
     version: str = ""
+    twin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +61,15 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """One line of data-issues.csv about the record of a resource; dataset empty where it is about no record."""
+    """One line of data-issues.csv: about the record of a resource, or about a subject where no record came of it.
+
+    dataset: empty where the line is about no dataset; resource: empty where no keyed id stands in the line.
+    """
 
     dataset: str
     code: str
     resource: str
+    subjid: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +107,7 @@ def wart(into: list[Wart], topic: str, what: str) -> Callable[[Callable[[Desk], 
 
 @dataclass(slots=True)
 class WartFile:
-    """A file of warts: lines (of a Bundle: resources of its entries, "" for an entry without one), and their types."""
+    """A file of warts: its lines, or the resources (or `DELETE Type/id`) of a Bundle's entries; and the type of each."""
 
     lines: list[str] = field(default_factory=list)
     kinds: list[str] = field(default_factory=list)
@@ -122,7 +128,8 @@ class Desk:
         """`turn`: number of the wart; each takes the next host, on days 3, 5, 7 … from the first treatment."""
         self.hosts, self.person = hosts, hosts[turn % len(hosts)]
         self.at = fhir.moment(self.person.origin + days(3 + 2 * (turn // len(hosts))), 11, 5)
-        self._name, self._warts, self._serial = name, warts, 0
+        self.warts = warts
+        self._name, self._serial = name, 0
         self._answers = warts.answers.setdefault(name, [])
 
     @property
@@ -152,31 +159,39 @@ class Desk:
 
     def line(self, file: str, line: str, kind: str) -> int:
         """Write a line as it is; return its number in the file."""
-        there = self._warts.files.setdefault(file, WartFile())
+        there = self.warts.files.setdefault(file, WartFile())
         there.lines.append(line)
         there.kinds.append(kind)
         return len(there.lines)
 
     def used(
-        self, resource: Resource, dataset: str = "LB", element: str = "", version: str = "", **values: Value
+        self,
+        resource: Resource,
+        dataset: str = "LB",
+        element: str = "",
+        version: str = "",
+        twin: Resource | None = None,
+        **values: Value,
     ) -> None:
-        self._answers.append(Used(dataset, identity(resource), values, element, version))
+        other = identity(twin) if twin else ""
+        self._answers.append(Used(dataset, identity(resource), values, element, version, other))
 
     def dropped(self, kind: str, reason: str, *gone: Resource, count: int = 0) -> None:
         self._answers.append(Dropped(kind, reason, count or len(gone), tuple(identity(r) for r in gone)))
 
-    def rejected(self, file: str, resource: Resource, reason: str, where: str = "") -> None:
-        """Write a resource that is rejected, and its answer."""
+    def rejected(self, file: str, resource: Resource, reason: str, where: str = "", told: bool = True) -> None:
+        """Write a resource that is rejected, and its answer; `told`: whose it is is certain, so its keyed id stands there."""
         n = self.line(file, encode(resource), resource["resourceType"])
-        told = identity(resource) if resource.get("id") else ""
-        self._answers.append(Rejected(resource["resourceType"], reason, file, n, told, where))
+        name = identity(resource) if told and "id" in resource else ""
+        self._answers.append(Rejected(resource["resourceType"], reason, file, n, name, where))
 
     def broken(self, file: str, line: str, reason: str, kind: str = "Observation") -> None:
         """Write a line that nobody can read, and its answer."""
         self._answers.append(Rejected(kind, reason, file, self.line(file, line, kind)))
 
-    def issue(self, resource: Resource, code: str, dataset: str = "LB") -> None:
-        self._answers.append(Issue(dataset, code, identity(resource)))
+    def issue(self, resource: Resource | None, code: str, dataset: str = "LB") -> None:
+        name = identity(resource) if resource else ""
+        self._answers.append(Issue(dataset, code, name, self.person.subjid if dataset else ""))
 
     def unmapped(self, kind: str, code: str, text: str, count: int = 1, used: str = "N") -> None:
         self._answers.append(Unmapped(kind, code, text, count, used))
