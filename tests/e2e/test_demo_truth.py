@@ -413,7 +413,14 @@ def test_non_subjects_and_copies(demo: Demo) -> None:
 
 
 # counted by lines or by dates in other tests
-ELSEWHERE = {"not-a-subject", "duplicate-copy", "superseded-version", "after-withdrawal", "domain-not-built", "not-needed"}
+ELSEWHERE = {
+    "not-a-subject",
+    "duplicate-copy",
+    "superseded-version",
+    "after-withdrawal",
+    "domain-not-built",
+    "not-needed",
+}
 
 
 def test_everything_else_is_dropped_for_the_reasons_that_were_planted(demo: Demo) -> None:

@@ -20,6 +20,7 @@ from adapter import build
 from adapter.reasons import REASONS
 from adapter.result import Result
 from mappings.trials.pgf_msc.demo import WARTS, known_answers, write_cohort
+from mappings.trials.pgf_msc.demo.wart_page import page
 from mappings.trials.pgf_msc.demo.warts import Dropped, Issue, Rejected, Unmapped, Used
 from tests.conftest import KEY, Cohort, carried_by, make_site
 
@@ -136,6 +137,36 @@ def test_warts_are_many_and_answered(built: Built) -> None:
     assert (built.fhir / "Procedure-empty.ndjson").read_bytes() == b""
     assert "fhir/Procedure-empty.ndjson" in [i["label"] for i in built.result.manifest["inputs"]]
     assert built.truth["data_cut"] == built.result.manifest["data_cut"], "no wart moves the data cut"
+
+
+def test_no_wart_is_what_an_endpoint_reads(built: Built) -> None:
+    """Later work takes courses, transfusions and infusions of the demo for clean: warts leave them alone."""
+    ids = {
+        keyed(f"{kind}/{rid}")
+        for file in built.truth["wart_files"]
+        for line in carried_by(built.fhir / file)
+        for kind, rid in re.findall(r'^\{"resourceType":"(\w+)","id":"(wart-[^"]+)"', line.decode())
+    }
+    used = {
+        name: [
+            frame[(frame["USUBJID"] == row["USUBJID"]) & (frame[f"{name}SEQ"] == row["SEQ"])].iloc[0]
+            for row in rows[rows["KEYED_ID"].isin(ids) & (rows["VARIABLE"] == TOPIC[name])].to_dict("records")
+        ]
+        for name, rows in built.traces.items()
+        if name != "DM" and len(frame := built.result.sdtm[name])
+    }
+    assert len(used["LB"]) > 40
+    assert not {r["LBTESTCD"] for r in used["LB"]} & {"WBC", "NEUT", "NEUTLE", "NEUTSG", "NEUTSGLE", "PLAT", "HGB"}
+    assert {r["CMCAT"] for r in used["CM"]} <= {"ANTIVIRAL", ""}
+    assert {name for name, found in used.items() if found} == {"LB", "CM"}
+    subjects = {r["USUBJID"] for found in used.values() for r in found}
+    assert len(subjects) <= 12
+
+
+def test_the_page_says_what_is_planted() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "demo.md").read_text("utf-8")
+    assert text == page(), "run: make docs"
+    assert sum(line.count("`") > 0 and line.startswith("| ") for line in text.splitlines()) >= len(WARTS)
 
 
 def test_every_resource_of_a_wart_is_answered_for(built: Built) -> None:

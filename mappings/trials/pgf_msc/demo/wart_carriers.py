@@ -34,7 +34,11 @@ def windows_file(d: Desk) -> None:
     d.used(r, LBORRES="209")
 
 
-@wart(WARTS, "carriers", "two pages of a search overlap in one result; each ends with an OperationOutcome (`mode` outcome)")
+@wart(
+    WARTS,
+    "carriers",
+    "two pages of a search overlap in one result; each ends with an OperationOutcome (`mode` outcome)",
+)
 def overlapping_pages(d: Desk) -> None:
     made = [d.result(LDH, _value(text)) for text in ("205", "206", "207")]
     for n, r in enumerate(made):

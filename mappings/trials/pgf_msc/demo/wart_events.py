@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from mappings.trials.pgf_msc.demo import fhir
-from mappings.trials.pgf_msc.demo.fhir import ATC, PRODUCT, SNOMED, Resource, coding, concept, number, quantity
+from mappings.trials.pgf_msc.demo.fhir import ATC, PRODUCT, SNOMED, Resource, coding, concept, quantity
 from mappings.trials.pgf_msc.demo.wart_files import TRANSFUSIONS, WARD
 from mappings.trials.pgf_msc.demo.warts import Desk, Wart, wart
 
@@ -27,16 +27,10 @@ def _drug(code: str, text: str) -> Resource:
 
 @wart(WARTS, "infusions", "a UC-MSC infusion `on-hold` that never began")
 def infusion_on_hold(d: Desk) -> None:
+    d.take_arm("MSC")
     r = _given(d, PRODUCT_CODE, "on-hold")
     d.put(WARD, r)
     d.dropped("MedicationAdministration", "status-planned", r)
-
-
-@wart(WARTS, "infusions", "a UC-MSC infusion `not-done`, its Chinese reason as text")
-def infusion_not_done(d: Desk) -> None:
-    r = {**_given(d, PRODUCT_CODE, "not-done"), "statusReason": [concept(text="血小板过低，暂缓")]}
-    d.put(WARD, r)
-    d.used(r, "EC", ECOCCUR="N", ECREASOC="血小板过低，暂缓", ECDOSE=None, ECDOSU="")
 
 
 @wart(WARTS, "transfusions", "a platelet transfusion entered in error")

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 from mappings.trials.pgf_msc.demo import fhir
 from mappings.trials.pgf_msc.demo.fhir import Resource, encode, quantity
-from mappings.trials.pgf_msc.demo.people import MRN_SYSTEM
+from mappings.trials.pgf_msc.demo.people import EXPORT, MRN_SYSTEM
 from mappings.trials.pgf_msc.demo.wart_files import BASE, INTERFACE, LIS, POCT, REGISTRATION, TRANSACTION, uuid
 from mappings.trials.pgf_msc.demo.warts import Desk, Wart, wart
 
@@ -203,7 +203,7 @@ def urn_reference(d: Desk) -> None:
 def inactive_patient(d: Desk) -> None:
     patient = fhir.patient(d.person, fhir.moment(d.person.last, 1))
     patient["active"] = False
-    patient["meta"] = fhir.meta(fhir.moment(date(2026, 1, 5), 9), 2)
+    patient["meta"] = fhir.meta(fhir.moment(EXPORT, 5), 2)
     d.put(REGISTRATION, patient)
     sex = {"male": "M", "female": "F"}.get(d.person.gender, "U")
     d.used(patient, "DM", SUBJID=d.person.subjid, SEX=sex, version="2")
@@ -217,7 +217,9 @@ def merged_twice(d: Desk) -> None:
         link = [{"other": fhir.reference(f"Patient/{survivor}"), "type": "replaced-by"}]
         record: Resource = {"resourceType": "Patient", "id": own, "meta": fhir.meta(d.at)}
         record |= {"identifier": [{"system": MRN_SYSTEM, "value": f"{mrn}{d.person.index:04d}"}], "active": False}
-        d.put(REGISTRATION, {**record, "gender": d.person.gender, "birthDate": d.person.birth.isoformat(), "link": link})
+        d.put(
+            REGISTRATION, {**record, "gender": d.person.gender, "birthDate": d.person.birth.isoformat(), "link": link}
+        )
     r = _of(d, fhir.reference(f"Patient/{oldest}"), "6.8")
     d.put(POCT, r)
     d.used(r, LBORRES="6.8", USUBJID=f"PGFMSC-01-{d.person.subjid}")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from mappings.trials.pgf_msc.demo import fhir
 from mappings.trials.pgf_msc.demo.fhir import LOCAL_LAB, LOINC, Resource, absent, coding, concept, number, quantity
 from mappings.trials.pgf_msc.demo.wart_files import INTERFACE, LIS, POCT
-from mappings.trials.pgf_msc.demo.warts import Desk, Value, Wart, wart
+from mappings.trials.pgf_msc.demo.warts import Desk, Wart, wart
 
 ALBUMIN, BILIRUBIN, EOSINOPHILS, FERRITIN, GLUCOSE, LDH, LYMPHOCYTES, MONOCYTES, POTASSIUM, PROCALCITONIN, SODIUM = (
     "1751-7 1968-7 711-2 2276-4 2345-7 2532-0 731-0 742-7 2823-3 33959-8 2951-2".split()
@@ -40,7 +40,7 @@ class Row(NamedTuple):
     file: str
     code: str | Resource
     value: Resource
-    expected: dict[str, Value]
+    expected: dict[str, Any]
 
 
 def _number(text: str, unit: str, code: str | None = None) -> Resource:

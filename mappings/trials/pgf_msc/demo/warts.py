@@ -1,7 +1,9 @@
 """What a wart is: an oddity met in real exports, planted in a file of its own, with the answer a right build must give.
 
-No random number places a wart and none stands in a file of the clean cohort, so that its truth stays what it is. The ids
-of resources that a wart makes begin with `wart-`. All warts are declared in wart_carriers, wart_results, wart_records and wart_events, each once, with its answer.
+No random number places a wart, none stands in a file of the clean cohort, and none is a blood count, a transfusion or a
+treatment that an endpoint reads: the clean truth stays what it is, of the few subjects who host them too. The ids of
+resources that a wart makes begin with `wart-`. All warts are declared in wart_carriers, wart_results, wart_records and
+wart_events, each once, with its answer.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from mappings.trials.pgf_msc.demo.fhir import LOINC, Resource, encode
 from mappings.trials.pgf_msc.demo.people import Person, days
 
 PREFIX = "wart-"
+MOST_HOSTS = 12
 _SPARED = ("withdrew-consent", "never-treated", "early-death", "merged", "death-undated")  # host no wart
 
 Value = str | float | None
@@ -125,7 +128,7 @@ class Desk:
     """Where one wart is made: a subject, free minutes on a day of his, and what is written down there."""
 
     def __init__(self, name: str, hosts: list[Person], turn: int, warts: Warts) -> None:
-        """`turn`: number of the wart; each takes the next host, on days 3, 5, 7 … from the first treatment."""
+        """`turn`: number of the wart; each takes the next host, on day 3, 5, 7 … from the first treatment."""
         self.hosts, self.person = hosts, hosts[turn % len(hosts)]
         self.at = fhir.moment(self.person.origin + days(3 + 2 * (turn // len(hosts))), 11, 5)
         self.warts = warts
@@ -140,6 +143,11 @@ class Desk:
         """Take another minute, and the first subject who was in the hospital's care on that day."""
         self.at = fhir.moment(day, hour, minute)
         self.person = next(p for p in self.hosts if p.hsct and p.hsct < day < p.last)
+
+    def take_arm(self, arm: str) -> None:
+        """Take the first subject of an arm."""
+        self.person = next(p for p in self.hosts if p.arm == arm)
+        self.at = fhir.moment(self.person.origin + days(4), 11, 5)
 
     def rid(self) -> str:
         """Return the next id: `wart-NAME`, then `wart-NAME-2`, …"""
@@ -203,7 +211,7 @@ def identity(resource: Resource) -> str:
 
 def make_warts(people: tuple[Person, ...], declared: Sequence[Wart]) -> Warts:
     """Make all warts in the order they are declared, each on the next subject who may host one."""
-    hosts = [p for p in people if p.role == "subject" and not any(t in _SPARED for t in p.traits)]
+    hosts = [p for p in people if p.role == "subject" and not any(t in _SPARED for t in p.traits)][:MOST_HOSTS]
     warts = Warts()
     for turn, one in enumerate(declared):
         one.make(Desk(one.name, hosts, turn, warts))
