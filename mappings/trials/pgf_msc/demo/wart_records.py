@@ -82,14 +82,6 @@ def no_such_day(d: Desk) -> None:
     d.issue(r, "date-malformed")
 
 
-@wart(WARTS, "times", "no date; `_effectiveDateTime` says why")
-def date_withheld(d: Desk) -> None:
-    url = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
-    r = _timed(d, _effectiveDateTime={"extension": [{"url": url, "valueCode": "masked"}]})
-    d.put(POCT, r)
-    d.used(r, LBDTC="", LBDY=None, LBORRES="188")
-
-
 @wart(WARTS, "times", "a result dated four days after it was last updated")
 def ahead_of_its_update(d: Desk) -> None:
     r = d.result(LDH, _value("193"), d.at - timedelta(days=4))

@@ -82,11 +82,11 @@ ROWS = (
     Row(
         "thousands-separator",
         "values",
-        "`valueString` `12,500 ng/mL`",
+        "`valueString` `1,250.5 ng/mL`",
         POCT,
         FERRITIN,
-        {"valueString": "12,500 ng/mL"},
-        {"LBORRES": "12500", "LBORRESU": "ug/L", "LBSTRESN": 12500.0},
+        {"valueString": "1,250.5 ng/mL"},
+        {"LBORRES": "1250.5", "LBORRESU": "ug/L", "LBSTRESN": 1250.5},
     ),
     Row(
         "greater-in-letters",
