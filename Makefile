@@ -70,6 +70,7 @@ golden: $(TOOLS)
 
 docs: $(VENV)/.installed
 	$(BIN)/python -m adapter.docs docs
+	$(BIN)/python -m mappings.trials.pgf_msc.demo docs/demo.md
 
 clean:
 	rm -rf $(VENV) demo out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -125,7 +125,7 @@ def demo(subjects: int | None, seed: int | None, trial: str, out: str) -> None:
     say(
         [
             f"Wrote {counts['subjects']:,} randomised subjects of trial {trial}, {resources:,} FHIR resources:",
-            f"  {fhir}  FHIR R4 as NDJSON",
+            f"  {fhir}  FHIR R4: NDJSON and Bundles",
             f"  {log}  the enrolment log",
             f"Next: {PROGRAM} build {shlex.quote(str(fhir))} --enrolment {shlex.quote(str(log))} --out out",
         ]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import json
+import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import pytest
 
 from adapter import build
@@ -26,9 +30,11 @@ class Cohort(NamedTuple):
     site: Path
 
 
-def make_site(folder: Path, key: str = KEY) -> Path:
-    """Make a site folder with a known key; return it."""
-    folder.mkdir(parents=True, mode=0o700)
+def make_site(folder: Path, key: str = KEY, tables: Path | None = None) -> Path:
+    """Make a site folder with a known key, and the code tables of another site (`tables`); return it."""
+    folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+    for table in sorted(tables.glob("*.csv")) if tables else ():
+        shutil.copy(table, folder)
     (folder / "key").touch(mode=0o600)
     (folder / "key").write_text(key + "\n")
     return folder
@@ -43,8 +49,39 @@ def write_lines(folder: Path, files: Mapping[str, Iterable[bytes]]) -> Path:
 
 
 def lines_of(fhir: Path) -> dict[str, list[bytes]]:
-    """Return the lines of every NDJSON file of a folder."""
-    return {p.name: p.read_bytes().splitlines() for p in sorted(fhir.glob("*.ndjson"))}
+    """Return the lines of every file of a folder as NDJSON files (name -> lines); no empty lines.
+
+    The carriers' ways are gone: UTF-8, `urn:uuid` references resolved, a deletion as a line with a Bundle of its own.
+    """
+    return {f"{p.name.partition('.')[0]}.ndjson": [x for x in carried_by(p) if x] for p in sorted(fhir.iterdir())}
+
+
+class _Bundle(msgspec.Struct):
+    entry: list[dict[str, msgspec.Raw]]
+
+
+def carried_by(path: Path) -> list[bytes]:
+    """Return the lines of one file of the demo; of a Bundle its resources, at the place of their entries."""
+    data = path.read_bytes()
+    if path.suffix == ".json":
+        found = msgspec.json.decode(data, type=_Bundle).entry
+        lines = [bytes(e.get("resource", b"")) or _deleting(bytes(e["request"])) for e in found]
+        for e, line in zip(found, lines, strict=True):
+            r = json.loads(line)
+            url = bytes(e.get("fullUrl", b'""')).strip(b'"')
+            if url.startswith(b"urn:"):
+                lines = [x.replace(url, f"{r['resourceType']}/{r['id']}".encode()) for x in lines]
+        return lines
+    if path.suffix == ".gz":
+        data = gzip.decompress(data)
+    if "gb18030" in path.name:
+        data = data.decode("gb18030").encode()
+    lines = [x.rstrip(b"\r") for x in data.removeprefix(b"\xef\xbb\xbf").split(b"\n")]
+    return lines if lines[-1] else lines[:-1]
+
+
+def _deleting(request: bytes) -> bytes:
+    return b'{"resourceType":"Bundle","type":"history","entry":[{"request":' + request + b"}]}"
 
 
 DATASETS = ("sdtm/*.xpt", "sdtm/define.xml")

@@ -14,23 +14,32 @@ from adapter.errors import InputError
 from adapter.reasons import REASONS
 from adapter.result import Result
 from tests.conftest import Cohort
+from tests.conftest import lines_of as plain_lines
 
 SHARED = Path(__file__).parents[2] / ".." / "shared" / "data" / "fhir"
 EXAMPLES = ("hl7-r4-examples", "au-fhir-test-data", "cibmtr-ig")
 
 
 def lines_of(fhir: Path) -> dict[str, list[bytes]]:
-    return {p.stem: p.read_bytes().splitlines(keepends=True) for p in sorted(fhir.glob("*.ndjson"))}
+    return {name.removesuffix(".ndjson"): [x + b"\n" for x in lines] for name, lines in plain_lines(fhir).items()}
 
 
 def in_bundles(fhir: Path, out: Path) -> None:
     """One pretty Bundle per file. Decimals keep their text, because resources are pasted, not parsed."""
     for name, lines in lines_of(fhir).items():
-        entries = b",\n".join(b' {\n  "resource": ' + x.strip() + b"}" for x in lines if x.strip().endswith(b"}"))
-        broken = [x for x in lines if not x.strip().endswith(b"}")]
+        broken = [x for x in lines if not whole(x)]
+        entries = b",\n".join(b' {\n  "resource": ' + x.strip() + b"}" for x in lines if x not in broken)
         (out / f"{name}.json").write_bytes(b'{"resourceType": "Bundle", "entry": [\n' + entries + b"\n]}\n")
         if broken:
             (out / f"{name}-rest.ndjson").write_bytes(b"".join(broken))
+
+
+def whole(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
 
 
 def in_gzip(fhir: Path, out: Path) -> None:

@@ -79,7 +79,7 @@ def test_number_of_workers_does_not_matter(workers: int, demo10: Cohort, demo10_
 
 
 def test_another_key_changes_no_dataset(demo10: Cohort, demo10_build: Result, tmp_path: Path) -> None:
-    site = make_site(tmp_path / "site", "c3" * 32)
+    site = make_site(tmp_path / "site", "c3" * 32, tables=demo10.site)
     build(demo10.fhir, out=tmp_path / "out", enrolment=demo10.log, site=site, workers=1)
     assert hashes(tmp_path / "out") == hashes(demo10_build.out)
     traces = "trace/lb.parquet", "trace/cm.parquet"

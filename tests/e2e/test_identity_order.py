@@ -121,8 +121,11 @@ def test_patients_last_and_observations_first(night: Night, at_once: Result, hos
 
 @pytest.mark.parametrize("kept", ["replaces", "replaced-by"])
 def test_a_link_in_either_direction(kept: str, night: Night, at_once: Result, hospital: Hospital) -> None:
-    patients = [p if f'"type":"{kept}"'.encode() in p else without_link(p) for p in night.lines["Patient"]]
-    assert sum(LINKED in p for p in patients) == 1
+    # a chain of two merges (a wart) is linked in one direction only, and is left as it is
+    patients = [
+        p if f'"type":"{kept}"'.encode() in p or b"wart-" in p else without_link(p) for p in night.lines["Patient"]
+    ]
+    assert sum(LINKED in p and b"wart-" not in p for p in patients) == 1
     folder = hospital.files("in", [*night.but("Patient"), *patients])
     same_data(hospital.build([folder], hospital.log("log", night.log)), at_once)
 

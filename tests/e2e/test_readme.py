@@ -86,7 +86,7 @@ def test_the_local_code_is_mapped_as_the_readme_says(ran: tuple[Path, list[tuple
     system, code = re.findall(r"^(urn:[^,]+),([^,]+),", table, re.M)[0]
     result = Result(folder / "out", {})
     assert f"{system}|{code}" not in set(result.unmapped["code"])
-    source = (folder / "demo" / "fhir").glob("Observation*.ndjson")
+    source = (folder / "demo" / "fhir").glob("Observation-0*.ndjson")
     lines = {line for p in source for line in p.read_text("utf-8").splitlines() if f'"{code}"' in line}
     assert (result.sdtm["LB"]["LBTESTCD"] == "OCCBLD").sum() == len(lines) > 0
 

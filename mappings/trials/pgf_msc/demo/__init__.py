@@ -4,7 +4,7 @@
 what a right build must find in them; `KNOWN_ANSWERS` explains each answer. Nobody in it is real.
 """
 
-from mappings.trials.pgf_msc.demo.planted import KNOWN_ANSWERS
+from mappings.trials.pgf_msc.demo.planted import KNOWN_ANSWERS, WARTS
 from mappings.trials.pgf_msc.demo.write import known_answers, write_cohort
 
-__all__ = ["KNOWN_ANSWERS", "known_answers", "write_cohort"]
+__all__ = ["KNOWN_ANSWERS", "WARTS", "known_answers", "write_cohort"]

@@ -2,6 +2,7 @@
 
 Each fault is written into an invented record beside the true ones, or is a new version or a copy of a true one; no true
 fact is lost by it. `KNOWN_ANSWERS` says for each name of `write.known_answers` what was planted and what is right.
+`WARTS` are all that stand in files of their own, each with its answer (module warts).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from mappings.trials.pgf_msc.demo import fhir
+from mappings.trials.pgf_msc.demo import fhir, wart_carriers, wart_events, wart_records, wart_results
 from mappings.trials.pgf_msc.demo.entry import Entry
 from mappings.trials.pgf_msc.demo.fhir import LOCAL_LAB, Resource, coding, concept, number
 from mappings.trials.pgf_msc.demo.people import days
@@ -48,9 +49,12 @@ KNOWN_ANSWERS = {
     "donor": "Observation ids with `focus` (the donor): never LB of the subject",
     "duplicate_lines": "lines that repeat another line byte for byte in a second file",
     "bad_lines": "file, line (from 1), id, reason: unit (unconvertible), value (no number), truncated (line cut)",
+    "warts": "name → answers (module warts): every record, reject, issue, drop and unmapped code of the files in wart_files",
+    "wart_files": "names of the files that hold warts; what is told above of lines leaves them out",
     "data_cut": "latest site date of a usable fact of a subject, withdrawn consent respected",
     "subjects": "subject code → arm, TRTSDT, RFSTDTC, hsct, infusions, platelets, red_cells, observations, to the cut",
 }
+WARTS = (*wart_carriers.WARTS, *wart_results.WARTS, *wart_records.WARTS, *wart_events.WARTS)
 COPIED = {"Observation": 40, "MedicationAdministration": 10, "Procedure": 5, "Patient": 2}
 _PLATELETS, _HAEMOGLOBIN = ("777-3",), ("718-7", "59260-0")
 _SPARED = ("withdrew-consent", "never-treated", "early-death", "merged", "death-undated")  # host no fault

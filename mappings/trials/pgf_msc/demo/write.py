@@ -1,4 +1,4 @@
-"""Plans the demo hospital and writes it: FHIR NDJSON, one type per file, and the enrolment log; and states the truth.
+"""Plans the demo hospital and writes it: FHIR files, the enrolment log, the site's code tables; and states the truth.
 
 `write_cohort` and `known_answers` start from the same plan; the answers are taken from what was planned, never by
 reading FHIR back, so that a test of a whole build compares two independent ways.
@@ -21,7 +21,10 @@ from mappings.trials.pgf_msc.demo.events import adverse_events, diagnoses, regis
 from mappings.trials.pgf_msc.demo.fhir import encode
 from mappings.trials.pgf_msc.demo.labs import observations
 from mappings.trials.pgf_msc.demo.people import EXPORT, FAILURES, Person, cohort
-from mappings.trials.pgf_msc.demo.planted import COPIED, Planted, plant
+from mappings.trials.pgf_msc.demo.planted import COPIED, WARTS, Planted, plant
+from mappings.trials.pgf_msc.demo.wart_files import carried
+from mappings.trials.pgf_msc.demo.wart_results import SITE_TABLES
+from mappings.trials.pgf_msc.demo.warts import Warts, make_warts
 
 LOG_COLUMNS = (
     "patient",
@@ -49,11 +52,12 @@ GIVEN = ("platelets", "red-cells", "treatment")  # conventional treatment that s
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """People, their true entries (first versions replaced by `plant`), and the planted faults."""
+    """People, their true entries (first versions replaced by `plant`), the planted faults, and the warts."""
 
     people: tuple[Person, ...]
     entries: list[Entry]
     planted: Planted
+    warts: Warts
 
     @property
     def logged(self) -> list[Person]:
@@ -74,11 +78,11 @@ def plan(subjects: int, seed: int) -> Plan:
             known = blood(person, seed)
             entries += treatments(person, known, seed)
             entries += observations(person, known, seed)
-    return Plan(people, entries, plant(entries))
+    return Plan(people, entries, plant(entries), make_warts(people, WARTS))
 
 
 def files_of(hospital: Plan) -> dict[str, list[str]]:
-    """Return the lines of each NDJSON file by name; the last line of the last Observation file is cut short.
+    """Return the lines of each NDJSON file without warts by name; the last line of the last Observation file is cut short.
 
     Observations go into three files by time of export and a fourth with new versions, copies and the cut line; other
     types with copies get a second file. The two broken lines that can be parsed stand in Observation-002.
@@ -112,9 +116,10 @@ def files_of(hospital: Plan) -> dict[str, list[str]]:
 
 
 def write_cohort(out: Path, subjects: int = 68, seed: int = 20260101) -> dict[str, int]:
-    """Write OUT/fhir/*.ndjson and OUT/enrolment.csv (UTF-8, LF); return counts: subjects, lines by type, bytes.
+    """Write OUT/fhir, OUT/enrolment.csv and the code tables of OUT/site; return counts: subjects, resources by type, bytes.
 
-    Same arguments give the same bytes. Existing files of the same names are replaced. InputError below 10 subjects.
+    Same arguments give the same bytes. Existing files of the same names are replaced. The site's key is not made here.
+    InputError below 10 subjects.
     """
     hospital = plan(subjects, seed)
     folder = out / "fhir"
@@ -128,6 +133,17 @@ def write_cohort(out: Path, subjects: int = 68, seed: int = 20260101) -> dict[st
         kind = name.split("-")[0].removesuffix(".ndjson")
         written[kind] = written.get(kind, 0) + len(lines)
         total += len(data)
+    for name, file in hospital.warts.files.items():
+        data = carried(name, file)
+        (folder / name).write_bytes(data)
+        for kind in filter(None, file.kinds):
+            written[kind] = written.get(kind, 0) + 1
+        total += len(data)
+    site = out / "site"
+    site.mkdir(mode=0o700, exist_ok=True)
+    for name, text in SITE_TABLES.items():
+        (site / name).write_bytes(text.encode())
+        total += len(text.encode())
     log = enrolment(hospital.logged).encode()
     (out / "enrolment.csv").write_bytes(log)
     written["bytes"] = total + len(log)
@@ -197,6 +213,8 @@ def known_answers(subjects: int = 68, seed: int = 20260101) -> dict[str, Any]:
         "stopped_infusions": infusions("stopped"),
         **hospital.planted.answers,
         "duplicate_lines": sum(COPIED.values()),
+        "warts": hospital.warts.answers,
+        "wart_files": sorted(hospital.warts.files),
         "bad_lines": _bad_lines(hospital, files),
         "data_cut": _cut(hospital.logged, everything).isoformat(),
         "subjects": _per_subject(hospital.logged, everything),
