@@ -65,8 +65,9 @@ PERSON: Json = {"resourceType": "Patient", "id": "@", "gender": "female", "birth
 COLUMNS = ("consent_date", "randomisation_date", "arm", "withdrawal_date", "withdrawal_type")
 LOG = dict(zip(COLUMNS, ("2024-01-01", "2024-01-02", "MSC", "", ""), strict=True))
 
-# The site's own tables, in both builds: a test without decimals, a gender that is no term of CDISC's codelist.
+# The site's own settings, in both builds: its server, a test without decimals, a gender that is no term of the codelist.
 SITE = {
+    "site.toml": 'server.base = ["https://here/fhir"]\n',
     "observations.csv": "system,code,display,domain,testcd,test,cat,specimen,standard_unit,standard_ucum,molar_mass,result_type\n"
     "urn:lab,NODEC,Creatinine,LB,CREAT,Creatinine,CHEMISTRY,SERUM,umol/L,umol/L,113.12,numeric\n",
     "demographics.csv": "system,code,display,variable,ct\n"
@@ -101,6 +102,12 @@ def timed(**more: Any) -> Json:
     return changed(LAB, id="@-2", **more)
 
 
+def bundle(type_: str, **entry: Any) -> Json:
+    return {"resourceType": "Bundle", "type": type_, "entry": [entry]}
+
+
+A_BUNDLE: dict[str, Any] = {"file": "@.json", "kind": "Observation"}
+DELETE = {"method": "DELETE"}
 WITHDREW = (("withdrawal_date", "2024-06-01"), ("withdrawal_type", "consent"))
 CUT_SHORT = b'{"resourceType":"Bundle","type":"collection","entry":[{"resource":%s},{"resour' % line_of(LAB)
 
@@ -108,6 +115,15 @@ PLANTS = (
     # drops
     plant("not-a-subject", changed(LAB, subject={"reference": "Patient/somebody"})),
     plant("no-fhir-file", b'{"transactionTime":"2024-01-01"}', file="@.json", kind="(none)"),
+    plant("another-server", bundle("collection", fullUrl="https://there/fhir/Observation/1", resource=LAB), **A_BUNDLE),
+    plant("deletion-entry", bundle("history", request=DELETE | {"url": "Observation/@-9"}), **A_BUNDLE),
+    plant(
+        "deleted-by-hospital",
+        LAB,
+        bundle("history", request=DELETE | {"url": "Observation/@-1"}),
+        kind="Observation",
+        dropped=("Observation deletion-entry",),
+    ),
     plant("type-not-read", {"resourceType": "NutritionOrder", "id": "@-1", "status": "active", "patient": MINE}),
     plant("duplicate-copy", LAB, LAB, records="LB+1"),
     plant("duplicate-result", LAB, timed(), records="LB+1"),
@@ -144,19 +160,19 @@ PLANTS = (
     ),
     plant(
         "deletion-not-applied",
-        b'{"resourceType":"Bundle","type":"history","entry":[{"request":{"method":"DELETE","url":"Patient/@"}}]}',
+        bundle("history", request=DELETE | {"url": "Observation?code=1"}),
         file="@.json",
         kind="(none)",
         line=0,
         offset=0,
         keyed=False,
     ),
-    plant("bundle-in-line", {"resourceType": "Bundle", "id": "@-1"}, keyed=False),
     plant("json-broken", line_of(LAB)[:-9], kind="Observation", keyed=False),
     plant("element-wrong-type", changed(LAB, status=["final"]), element="status"),
     plant("no-resource-type", {"id": "@-1", "status": "final"}, kind="(none)", keyed=False),
     plant("no-id", changed(LAB, id=...), element="id", keyed=False),
     plant("no-subject", changed(LAB, subject=...), keyed=False),
+    plant("subject-unresolved", changed(LAB, subject={"identifier": {"system": "urn:mrn", "value": "9"}}), keyed=False),
     plant("no-status", changed(LAB, status="done"), element="status"),
     plant("held-back-modifier", changed(LAB, modifierExtension=[{"url": "urn:x"}]), element="modifierExtension"),
     plant("two-values", changed(LAB, valueString="20"), element="value[x]"),
@@ -174,6 +190,7 @@ PLANTS = (
     plant("unit-unknown", changed(LAB, valueQuantity={"value": 20, "unit": "furlong"})),
     plant("unit-not-convertible", changed(LAB, valueQuantity={"value": 20, "unit": "mmol/L", "code": "mmol/L"})),
     # issues
+    plant("subset-only", changed(LAB, meta={"tag": [{"code": "SUBSETTED"}]}), dataset="LB", records="LB+1"),
     plant(
         "date-malformed",
         changed(LAB, effectiveDateTime="2024-13-05"),
@@ -384,7 +401,11 @@ def test_a_reject_tells_file_place_and_keyed_id_and_nothing_else(p: Plant, plant
     found = [json.loads(x) for x in (planted.full.out / "rejects.ndjson").read_text("utf-8").splitlines()]
     found = [r for r in found if r["file"] == f"fhir/{name_of(p)}" or r["reason"] == p.reason]
     before = b"".join(own(p, x) + b"\n" for x in p.lines[:-1])
-    place = len(before) if p.offset is None else p.offset + p.lines[-1][: p.offset].count(b"@") * (len(p.reason) - 1)
+    place = (
+        len(before)
+        if p.offset is None
+        else p.offset + line_of(p.lines[-1])[: p.offset].count(b"@") * (len(p.reason) - 1)
+    )
     assert [r | {"offset": place if r["offset"] is not None else None} for r in found] == [
         {
             "file": f"fhir/{name_of(p)}",
