@@ -58,6 +58,18 @@ def test_a_finding_tells_place_and_kind(resource: Any, element: str, kind: str) 
     assert found(LAB, resource) == [(2, resource["resourceType"], keyed, "R4", element, kind)]
 
 
+@pytest.mark.parametrize("number", [b"-1e99999999999999999999", b"9" * 5000])
+def test_a_number_that_nobody_can_hold_ends_no_check(number: bytes) -> None:
+    line = line_of(LAB).replace(b'"value":20', b'"value":' + number)
+    assert number in line
+    assert {f[5] for f in found(line)} <= {"malformed"}
+
+
+def test_what_the_validator_trips_over_is_told() -> None:
+    """fhir.resources reads a text as JSON where an object is due, and takes its null for one."""
+    assert [f[4:] for f in found(changed(PATIENT, _birthDate="null"))] == [("", "other")]
+
+
 def test_what_is_nested_too_deep_is_told() -> None:
     assert [f[3:] for f in found(DEEP)] == [("R4", "", "too-deep")]
 
