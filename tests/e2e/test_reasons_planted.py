@@ -20,48 +20,11 @@ from adapter.reasons import REASONS, kind_of
 from adapter.result import Result
 from adapter.site import Keyer
 from tests.conftest import KEY, make_site, write_lines
-from tests.lines import Json, changed, line_of
+from tests.lines import changed, line_of
+from tests.own import COUNT, DOSE, DRUG, LAB, MINE, PERSON, bundle, of_subject
 
-# In what is planted `@` stands for the reason: its own subject is Patient/@, and its ids begin with @.
-MINE = {"reference": "Patient/@"}
+# In what is planted `@` stands for the reason: its own subject is Patient/@, and its ids begin with @ (tests.own).
 CUT, EARLIER, LATER = "2024-12-31", "2024-01-05", "2025-02-03"
-PLATELETS = {"coding": [{"system": "http://loinc.org", "code": "777-3"}]}
-COUNT = {"value": 20, "unit": "10*9/L", "system": "http://unitsofmeasure.org", "code": "10*9/L"}
-LAB: Json = {
-    "resourceType": "Observation",
-    "id": "@-1",
-    "status": "final",
-    "code": PLATELETS,
-    "subject": MINE,
-    "effectiveDateTime": "2024-01-05T08:00:00+08:00",
-    "valueQuantity": COUNT,
-}
-DRUG: Json = {
-    "resourceType": "MedicationAdministration",
-    "id": "@-1",
-    "status": "completed",
-    "medicationCodeableConcept": {
-        "coding": [{"system": "http://www.whocc.no/atc", "code": "L03AA02"}],
-        "text": "G-CSF",
-    },
-    "subject": MINE,
-    "effectiveDateTime": EARLIER,
-}
-DOSE = changed(
-    DRUG,
-    medicationCodeableConcept={"coding": [{"system": "urn:pgf-msc:product", "code": "UC-MSC"}]},
-    effectiveDateTime="2024-01-02",  # the day of randomisation, so that study days stay as they are
-    dosage={"dose": {"value": 1, "unit": "10*6/kg", "code": "10*6/kg"}},
-)
-DONE: Json = {
-    "resourceType": "Procedure",
-    "id": "@-1",
-    "status": "completed",
-    "code": {"coding": [{"system": "http://snomed.info/sct", "code": "49401003"}], "text": "Marrow aspirate"},
-    "subject": MINE,
-    "performedDateTime": EARLIER,
-}
-PERSON: Json = {"resourceType": "Patient", "id": "@", "gender": "female", "birthDate": "1980-02-29"}
 COLUMNS = ("consent_date", "randomisation_date", "arm", "withdrawal_date", "withdrawal_type")
 LOG = dict(zip(COLUMNS, ("2024-01-01", "2024-01-02", "MSC", "", ""), strict=True))
 
@@ -98,16 +61,17 @@ def plant(reason: str, *lines: Any, **expected: Any) -> Plant:
     return Plant(reason, lines, **expected)
 
 
-def timed(**more: Any) -> Json:
+def timed(**more: Any) -> Any:
     return changed(LAB, id="@-2", **more)
 
 
-def bundle(type_: str, **entry: Any) -> Json:
-    return {"resourceType": "Bundle", "type": type_, "entry": [entry]}
-
-
 A_BUNDLE: dict[str, Any] = {"file": "@.json", "kind": "Observation"}
-DELETE = {"method": "DELETE"}
+
+
+def deletion(url: str) -> Any:
+    return {"request": {"method": "DELETE", "url": url}}
+
+
 WITHDREW = (("withdrawal_date", "2024-06-01"), ("withdrawal_type", "consent"))
 CUT_SHORT = b'{"resourceType":"Bundle","type":"collection","entry":[{"resource":%s},{"resour' % line_of(LAB)
 
@@ -115,12 +79,16 @@ PLANTS = (
     # drops
     plant("not-a-subject", changed(LAB, subject={"reference": "Patient/somebody"})),
     plant("no-fhir-file", b'{"transactionTime":"2024-01-01"}', file="@.json", kind="(none)"),
-    plant("another-server", bundle("collection", fullUrl="https://there/fhir/Observation/1", resource=LAB), **A_BUNDLE),
-    plant("deletion-entry", bundle("history", request=DELETE | {"url": "Observation/@-9"}), **A_BUNDLE),
+    plant(
+        "another-server",
+        bundle("collection", {"fullUrl": "https://there/fhir/Observation/1", "resource": LAB}),
+        **A_BUNDLE,
+    ),
+    plant("deletion-entry", bundle("history", deletion("Observation/@-9")), **A_BUNDLE),
     plant(
         "deleted-by-hospital",
         LAB,
-        bundle("history", request=DELETE | {"url": "Observation/@-1"}),
+        bundle("history", deletion("Observation/@-1")),
         kind="Observation",
         dropped=("Observation deletion-entry",),
     ),
@@ -160,7 +128,7 @@ PLANTS = (
     ),
     plant(
         "deletion-not-applied",
-        bundle("history", request=DELETE | {"url": "Observation?code=1"}),
+        bundle("history", deletion("Observation?code=1")),
         file="@.json",
         kind="(none)",
         line=0,
@@ -310,7 +278,7 @@ class Planted(NamedTuple):
 
 
 def own(p: Plant, line: Any) -> bytes:
-    return line_of(line).replace(b"@", p.reason.encode())
+    return of_subject(p.reason, line)
 
 
 def name_of(p: Plant) -> str:
