@@ -179,6 +179,7 @@ def _empty_folder(folder: Path) -> Path:
     "--format", "format_", metavar="xpt", default="xpt", show_default=True, callback=_formats, help="File format."
 )
 @click.option("--workers", metavar="N", type=click.IntRange(min=1), help="Processes.  [default: all processors]")
+@click.option("--strict", is_flag=True, help="Check the subjects' resources with fhir.resources: strict.csv.")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier build in the output folder.")
 @click.option("--out", metavar="DIR", required=True, help="Folder for the package; new, empty, or an earlier build.")
 def build(inputs: tuple[str, ...], out: str, workers: int | None, format_: str, **told: Any) -> int:

@@ -59,6 +59,7 @@ class Delivery:
         self.terminology = with_trial_codelists(knowledge.terminology, trial)
         self.runner = runner
         self.progress = progress
+        self.more: Counts = {}  # what the manifest and the counts tell besides
 
     def write(
         self,
@@ -202,8 +203,7 @@ class Delivery:
         self._csv("data-issues.csv", header, [tuple(r) for r in rows])
 
     def _unmapped(self, accounts: Accounts) -> None:
-        rows = [(kind, code, text, used, n) for (kind, code, text, used), n in accounts.unmapped.items()]
-        rows.sort(key=lambda r: (-r[4], r[0], r[1], r[2]))
+        rows = sorted(((*u, n) for u, n in accounts.unmapped.items()), key=lambda r: (-r[4], r[0], r[1], r[2]))
         self._csv("unmapped.csv", ("resource_type", "code", "text", "used", "count"), rows)
 
     def _csv(self, name: str, header: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> None:
@@ -242,7 +242,7 @@ class Delivery:
             "resources": resources,
             "records": records,
             "outputs": outputs,
-        }
+        } | self.more
         self.output.path(MANIFEST).write_bytes(json_bytes(manifest))
         rejects = sum(len(i.rejects) for i in ingested.state.inputs) + len(accounts.refused)
         return {
@@ -253,7 +253,7 @@ class Delivery:
             "unmapped": sum(accounts.unmapped.values()),
             "passed_over": len(found.passed_over),
             "data_cut": day_text(context.cut),
-        }
+        } | self.more
 
     def write_run(self, facts: dict[str, Any]) -> None:
         self.output.path("run.json").write_bytes(json_bytes(facts))

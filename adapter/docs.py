@@ -1,4 +1,4 @@
-"""Generates the reference pages of docs/ from the declarations: datasets, reasons, coverage of the HL7 mapping guide.
+"""Generates the reference pages of docs/: datasets, reasons, coverage of the HL7 mapping guide, hospital reality.
 
     python -m adapter.docs DIR
 
@@ -26,7 +26,7 @@ from adapter.registry import shipped
 from adapter.spec import Call, Const, Dataset, Ref, Setting, Variable
 from adapter.spec import Path as Read
 
-__all__ = ["PAGES", "dataset_reference", "ig_coverage", "main", "reason_reference"]
+__all__ = ["PAGES", "dataset_reference", "hospital_reality", "ig_coverage", "main", "reason_reference"]
 
 GENERATED = "This page is generated (`python -m adapter.docs docs`); a test keeps it in step."
 LONGEST_PATH = 120
@@ -208,7 +208,47 @@ def ig_coverage() -> str:
     return _page(text)
 
 
-PAGES = {"datasets.md": dataset_reference, "reasons.md": reason_reference, "ig-coverage.md": ig_coverage}
+PARTS = {
+    "point": ("What hospitals send", "Each is met in the wild."),
+    "published": ("What others have run into", "Breakages of other programs, by the public reference of each."),
+}
+
+
+def hospital_reality() -> str:
+    """Return docs/hospital-reality.md: what is met, what becomes of it, under which reason, and the tests that hold it."""
+    rows = _csv("hospital_reality.csv")
+    text = [
+        "# Hospital reality",
+        GENERATED,
+        "The table itself is schemas/hospital_reality.csv. What each reason means stands in [reasons.md](reasons.md); the "
+        "tests are below tests/. A dash: nothing is dropped or reported.",
+    ]
+    for part, (title, about) in PARTS.items():
+        cells = [
+            (
+                r["point"],
+                r["met"],
+                r["answer"],
+                _codes(r["reasons"].split()),
+                "<br>".join(f"`{t.rpartition('/')[2]}`" for t in r["tests"].split()),
+            )
+            for r in rows
+            if r["part"] == part
+        ]
+        text += [f"## {title}", about, _table(("point", "met", "answer", "reasons", "tests"), cells)]
+    return _page(text)
+
+
+def _codes(names: Sequence[str]) -> str:
+    return ", ".join(n if n == "-" else f"`{n}`" for n in names)
+
+
+PAGES = {
+    "datasets.md": dataset_reference,
+    "reasons.md": reason_reference,
+    "ig-coverage.md": ig_coverage,
+    "hospital-reality.md": hospital_reality,
+}
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -69,6 +69,7 @@ class Ingested:
 
     subjects: list[Subject]
     state: State
+    known: Identities
 
 
 def buckets_for(size: int) -> int:
@@ -117,7 +118,7 @@ class Ingest:
             else:
                 _require_resources(state.inputs)
             self._compact(state)
-            return Ingested(now.subjects, self._settled(state, now))
+            return Ingested(now.subjects, self._settled(state, now), known)
 
     def _hashes(self, files: Sequence[InputFile]) -> list[str]:
         return self.runner.run(hash_task, [HashTask(f.label, f.path) for f in files])

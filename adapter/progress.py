@@ -21,6 +21,7 @@ STAGES = {
     "identify": "Looking for patients",
     "intake": "Reading resources",
     "seal": "Sorting by subject",
+    "strict": "Checking strictly",
     "survey": "Finding the data cut",
     "map": "Mapping subjects",
     "assemble": "Writing datasets",
@@ -115,6 +116,9 @@ def closing_table(counts: Mapping[str, Any], subjects: int, out: Path, rejected:
         ("Unmapped", "unmapped", "unmapped.csv"),
     ):
         rows.append((name, f"{counts[key]:,}", str(out / file) if counts[key] else ""))
+    if "strict" in counts:
+        n = sum(counts["strict"]["findings"].values())
+        rows.append(("Strict findings", f"{n:,}", str(out / "strict.csv") if n else ""))
     if counts["passed_over"]:
         rows.append(("Files passed over", f"{counts['passed_over']:,}", f"listed in {out / 'manifest.json'}"))
     lines += ["", *aligned(rows, right={1})]

@@ -36,6 +36,11 @@ def identity(reference: str, resource_type: str = "", own: Collection[str] = ())
     return f"{parts[-2]}/{parts[-1]}"
 
 
+def type_name(text: str | None) -> str:
+    """Return a resource type as reports may name it; `(none)` for a name that no FHIR type can have: it may say anything."""
+    return text if text and len(text) <= 60 and text.isascii() and text.isalpha() else "(none)"
+
+
 def base_of(url: str) -> str:
     """Return the base URL of an absolute reference or fullUrl `base/Type/id`, empty where it has none."""
     if not url.startswith(HTTP):

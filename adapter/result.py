@@ -13,6 +13,7 @@ from adapter.errors import InputError, unknown
 from adapter.registry import shipped
 
 REJECT_COLUMNS = ("file", "line", "offset", "resource_type", "keyed_id", "reason", "element", "message")
+STRICT_TEXTS = ("file", "resource_type", "keyed_id", "fhir", "element", "kind")
 
 
 class Datasets(Mapping[str, pd.DataFrame]):
@@ -79,6 +80,14 @@ class Result:
     @property
     def issues(self) -> pd.DataFrame:
         return pd.read_csv(self.out / "data-issues.csv", dtype="str", keep_default_na=False)
+
+    @property
+    def strict(self) -> pd.DataFrame:
+        """What --strict found: file, line, resource_type, keyed_id, fhir, element, kind. Raises InputError without it."""
+        path = self.out / "strict.csv"
+        if not path.is_file():
+            raise InputError(f"{path} does not exist; expected a build with strict=True (--strict)")
+        return pd.read_csv(path, dtype={"line": "int64"} | dict.fromkeys(STRICT_TEXTS, "str"), keep_default_na=False)
 
     @property
     def unmapped(self) -> pd.DataFrame:

@@ -32,6 +32,7 @@ from adapter.site import KEY_FILE, open_site, own_servers
 from adapter.sources.files import RANGE_BYTES, Found, find_files
 from adapter.store.segments import Segment
 from adapter.store.store import Store, StoreFacts
+from adapter.strict_task import check_files
 from adapter.subject_tasks import MapReceipt, SubjectsTask, map_task, survey_task
 from adapter.tasks import Context, Setting, knowledge_of, write_context
 from adapter.trial import Trial, resolve_trial
@@ -55,6 +56,7 @@ class Request:
     timestamp: str | None = None
     workers: int = 1
     overwrite: bool = False
+    strict: bool = False
     range_bytes: int = RANGE_BYTES
 
 
@@ -69,6 +71,7 @@ def build(
     timestamp: str | None = None,
     workers: int | None = None,
     overwrite: bool = False,
+    strict: bool = False,
     progress: Progress = _silent,
     executor: Callable[[], Executor] | None = None,
     range_bytes: int = RANGE_BYTES,
@@ -78,7 +81,7 @@ def build(
     inputs: files, folders, or a store. enrolment: the log (CSV); without one, ResearchSubject and Consent decide.
     trial: a shipped trial's name or a folder. site: the private folder with key, link file and the site's own maps
     (default: `site` beside the log). store: keep what was read there and read only what is new. cutoff: data cut, a day.
-    workers: processes (default: all processors). executor: makes an Executor to run on instead.
+    workers: processes (default: all processors). executor: makes an Executor to run on instead. strict: writes strict.csv.
 
     Raises InputError (arguments and input), StoreError, WriteError, RunError; all are AdapterError.
     """
@@ -94,6 +97,7 @@ def build(
         timestamp=timestamp,
         workers=workers or os.cpu_count() or 1,
         overwrite=overwrite,
+        strict=strict,
         range_bytes=range_bytes,
     )
     return _Build(request, progress, executor or local_executor(request.workers)).run()
@@ -138,9 +142,12 @@ class _Build:
                 ingest = Ingest(store, setting, keyer, trial, runner, self.progress)
                 ingested = ingest.run(found.files, log, r.enrolment or "the enrolment log", r.range_bytes)
                 self._mark("intake")
+                delivery = Delivery(output, setting, trial, knowledge, runner, self.progress)
+                if r.strict:
+                    delivery.more = check_files(ingest, ingested, found.files, r.range_bytes, output)
+                    self._mark("strict")
                 context, receipts = self._map(ingested, store, setting, trial, cut, runner)
                 self._mark("map")
-                delivery = Delivery(output, setting, trial, knowledge, runner, self.progress)
                 counts = delivery.write(context, receipts, ingested, found, _stamp(r.timestamp, context.cut))
                 self._mark("assemble")
             delivery.write_run(self._run_facts(store_folder))

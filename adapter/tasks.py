@@ -113,7 +113,7 @@ def _clock(zone: str) -> SiteClock:
 
 
 @lru_cache(maxsize=1)
-def _reading(context: str, setting: Setting) -> Reading:
+def reading_of(context: str, setting: Setting) -> Reading:
     """Return what readers need; kept between ranges, so that its caches stay warm."""
     loaded = context_of(context)
     subjects = {key: i for i, s in enumerate(loaded.subjects) for key in s.identities}
@@ -195,7 +195,7 @@ def intake_task(task: IntakeTask) -> IntakeReceipt:
     single_threaded()
     r = task.range
     lines = open_range(r.path, r.start, r.stop, task.setting.own)
-    context, read = context_of(task.context), _reading(task.context, task.setting)
+    context, read = context_of(task.context), reading_of(task.context, task.setting)
     # millions of short-lived tuples: the cycle collector would walk them again and again and find nothing
     gc.disable()
     try:

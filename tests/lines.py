@@ -7,6 +7,7 @@ import json
 from datetime import date
 from typing import Any
 
+from adapter.identify import LOOK_UPS
 from adapter.intake.dates import SiteClock
 from adapter.intake.intake import intake
 from adapter.intake.reading import LookUp, Reading
@@ -160,7 +161,7 @@ def balanced(taken: Taken) -> None:
     }
     for kind in taken.read:
         dropped = sum(n for (k, _), n in taken.dropped.items() if k == kind)
-        if kind not in ("Medication", "BiologicallyDerivedProduct"):
+        if kind not in LOOK_UPS:
             assert taken.read[kind] == len(kept.get(kind, ())) + dropped, kind
     assert {k for k, _ in taken.dropped} <= set(taken.read)
     assert len(taken.links) == sum(map(len, kept.values()))

@@ -157,8 +157,8 @@ def codings(concept: CodeableConcept | None) -> str | None:
         return None
     if len(concept.coding) == 1:  # the usual case, and this is the innermost loop
         only = concept.coding[0]
-        return f"{only.system or ''}|{only.code}" if only.code else None
-    found = [f"{c.system or ''}|{c.code}" for c in concept.coding if c is not None and c.code]
+        return f"{only.system or ''}|{only.code}".replace("\n", " ") if only.code else None
+    found = [f"{c.system or ''}|{c.code}".replace("\n", " ") for c in concept.coding if c is not None and c.code]
     return "\n".join(found) or None
 
 

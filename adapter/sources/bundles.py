@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Raw, Struct
 
-from adapter.references import base_of, identity
+from adapter.references import base_of, identity, type_name
 from adapter.sources.broken import before_break
 
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -112,7 +112,7 @@ def resources_of(data: bytes | mmap.mmap, told: Told) -> Iterator[bytes]:
             told.lost.append(Lost("no-fhir-file", 0))
             return
         if bundle.resourceType != "Bundle":
-            yield msgspec.json.format(bytes(data), indent=-1) + b"\n"
+            yield _one_line(bytes(data)) + b"\n"
             return
         when = _instant(bundle)
         entries = [_entry(raw) for raw in bundle.entry or ()]
@@ -138,7 +138,7 @@ def _resolved(entries: list[Entry], when: str | None, told: Told) -> Iterator[by
         raw = bytes(e.resource)
         base = base_of(e.fullUrl) if e.fullUrl else ""
         if base and told.own and base not in told.own:
-            told.lost.append(Lost("another-server", 0, h.resourceType if h and h.resourceType else "(none)"))
+            told.lost.append(Lost("another-server", 0, type_name(h.resourceType if h else None)))
         elif not raw:
             _deletion(e, when, told)
         elif h is not None and h.resourceType == "Bundle":
@@ -146,10 +146,18 @@ def _resolved(entries: list[Entry], when: str | None, told: Told) -> Iterator[by
         else:
             if base and h is not None and h.resourceType == "Patient" and h.id:
                 told.servers.append((h.id, base))
-            line = msgspec.json.format(raw, indent=-1)
+            line = _one_line(raw)
             if without_id and h is not None and h.id:
                 line = b'{"id":"' + h.id.encode() + b'",' + line[1:]
             yield (_URN.sub(local, line) if names else line) + b"\n"
+
+
+def _one_line(raw: bytes) -> bytes:
+    """Return JSON without white space between its tokens; what is none (a lone surrogate) as it is, for intake to reject."""
+    try:
+        return msgspec.json.format(raw, indent=-1)
+    except UNREADABLE:
+        return raw.replace(b"\n", b" ")
 
 
 def _id_in(url: str) -> str | None:
@@ -175,7 +183,7 @@ def _deletion(e: Entry, when: str | None, told: Told) -> None:
     if request.method != "DELETE":
         return
     name = identity(request.url, own=told.own) if request.url else None
-    if name is None:  # conditional, or no url: which resource is meant, only the server knows
+    if name is None or "/" not in name:  # conditional, a urn, or no url: which resource is meant, only the server knows
         told.lost.append(Lost("deletion-not-applied", 0))
         return
     try:
@@ -183,7 +191,7 @@ def _deletion(e: Entry, when: str | None, told: Told) -> None:
     except UNREADABLE:
         at = None
     told.deleted.append(Deletion(name, at or when))
-    told.lost.append(Lost("deletion-entry", 0, name.split("/")[-2]))
+    told.lost.append(Lost("deletion-entry", 0, type_name(name.split("/")[-2])))
 
 
 def _instant(bundle: Bundle) -> str | None:

@@ -290,3 +290,25 @@ def test_damage_that_still_parses_is_told(tmp_path: Path) -> None:
     lines, lost = taken(written(tmp_path / "p.json.gz", wrong_sum))
     assert [reason for reason, _ in lost] == ["file-cut-short"]
     assert lines in ([compact(RESOURCES[0])], [b""])
+
+
+def test_half_a_character_costs_only_its_entry() -> None:
+    """A lone surrogate is a JSON escape, but no character: found by the fuzz, where it ended the build."""
+    data = b'{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"Patient","id":"a",\n"x":"\\ud800"}},%s]}'
+    lines = list(resources_of(data % b'{"resource":{"resourceType":"Patient","id":"b"}}', Told()))
+    assert [x.count(b"\n") for x in lines] == [1, 1]
+    assert [b'"a"' in lines[0], json.loads(lines[1])["id"]] == [True, "b"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "lost"),
+    [
+        ({"request": {"method": "DELETE", "url": "王小明/1"}}, Lost("deletion-entry", 0, "(none)")),
+        ({"request": {"method": "DELETE", "url": "urn:uuid:1"}}, Lost("deletion-not-applied", 0)),
+        ({"fullUrl": "http://b/王小明/1", "resource": {"resourceType": "王小明"}}, Lost("another-server", 0, "(none)")),
+    ],
+)
+def test_what_is_no_type_is_not_counted_by_its_name(entry: dict[str, Any], lost: Lost) -> None:
+    told = Told(frozenset(["http://a"]))
+    assert list(resources_of(json.dumps(bundle(entry)).encode(), told)) == []
+    assert told.lost == [lost]

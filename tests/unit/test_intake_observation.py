@@ -821,3 +821,9 @@ def test_nothing_raises_and_the_counts_balance(lines: list[bytes]) -> None:
     for _, name, patient in taken.links:
         assert patient == KEYER.keyed(SUBJECT)
         assert name != STRANGER
+
+
+@pytest.mark.parametrize("more", [[], [{"system": "urn:b", "code": "2"}]])
+def test_a_line_feed_in_a_code_makes_no_second_code(more: list[Json]) -> None:
+    code = {"coding": [{"system": "urn:a\n", "code": "1\n2"}, *more]}
+    assert row(changed(OBSERVATION, code=code))["code"].split("\n") == ["urn:a |1 2", *["urn:b|2" for _ in more]]
