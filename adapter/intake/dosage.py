@@ -32,31 +32,43 @@ class Dose(NamedTuple):
     route_text: str | None = None
 
 
+_NONE = Dose()
+
+
 def dose_of(dosage: Dosage | list[Dosage | None] | None, read: Reading) -> Dose:
     """Return the columns of MedicationAdministration.dosage or MedicationStatement.dosage, one or an array of them."""
     if dosage is None:
-        return Dose()
+        return _NONE
+    if isinstance(dosage, Dosage) and dosage.dose is not None and not dosage.dose.comparator:
+        d = dosage
+        if d.doseAndRate is None and d.rateRatio is None and not d.modifierExtension:  # the usual: one dose, one rate
+            q, r, words = dosage.dose, d.rateQuantity, d.text if d.text and not d.text.isspace() else None
+            value = read.number(q.value, "dosage.dose.value")
+            rate = unit = None
+            if r is not None:
+                rate, unit = read.number(r.value, "dosage.rateQuantity.value"), unit_of(r)
+            return Dose(value, q.code, q.unit, rate, unit, None, None, words, codings(d.route), text_of(d.route))
     listed = [dosage] if isinstance(dosage, Dosage) else [d for d in dosage if d is not None]
     if any(d.modifierExtension for d in listed):
         raise Reject("held-back-modifier", "dosage")
     doses = [x for d in listed for x in _doses(d)]
     rates = [x for d in listed for x in _rates(d)]
     said = [d.text for d in listed if d.text and not d.text.isspace()]
-    dose, rate = Dose(), Dose()
+    amount, speed = _NONE, _NONE
     one = doses[0] if len(doses) == 1 else ("", None)
     if isinstance(one[1], Quantity) and not one[1].comparator:
-        dose = Dose(read.number(one[1].value, f"{one[0]}.value"), one[1].code, one[1].unit)
+        amount = Dose(read.number(one[1].value, f"{one[0]}.value"), one[1].code, one[1].unit)
     elif doses:
         said += ["; ".join(filter(None, (amount_text(x, read) for _, x in doses)))]
         if not isinstance(one[1], Range):
             read.notes.append("dose-not-single@dosage")
     if len(rates) == 1:
-        rate = _rate(*rates[0], read)
+        speed = _rate(*rates[0], read)
     if rates and not doses and not said:
         said += [_rate_text(x, read) for _, x in rates]
     route = next((d.route for d in listed if d.route is not None), None)
     words = "; ".join(filter(None, said)) or None
-    return Dose(*dose[:3], *rate[3:7], words, codings(route), text_of(route))
+    return Dose(*amount[:3], *speed[3:7], words, codings(route), text_of(route))
 
 
 def _doses(d: Dosage) -> Iterator[tuple[str, Amount]]:

@@ -100,14 +100,21 @@ def _taken(r: MedicationStatement, status: str | None) -> str | None:
 
 
 def _first_text(concepts: Sequence[CodeableConcept | None] | None) -> str | None:
-    return next((t for c in concepts or () if (t := text_of(c))), None)
+    for c in concepts or ():
+        text = text_of(c)
+        if text:
+            return text
+    return None
 
 
 def _indication(
     concepts: Sequence[CodeableConcept | None] | None, reasons: Sequence[CodeableReference | None] | None
 ) -> str | None:
     """Return the first reason that is a concept: reasonCode, in R5 reason."""
-    return _first_text(concepts) or _first_text([x.concept for x in reasons or () if x is not None])
+    text = _first_text(concepts) if concepts else None
+    if text is None and reasons:
+        text = _first_text([x.concept for x in reasons if x is not None])
+    return text
 
 
 def procedure_rows(r: Procedure, read: Reading, head: Row) -> list[Row]:

@@ -49,9 +49,10 @@ def concept_of(concept: CodeableConcept | None) -> tuple[str | None, str | None]
     """Return codings (`system|code`, one per line) and text of a concept; both None where it only says that none is known."""
     if concept is None:
         return None, None
-    if concept.coding and any(c is not None and c.system in NO_CODE_SYSTEMS for c in concept.coding):
-        kept = [c for c in concept.coding if c is not None and c.system not in NO_CODE_SYSTEMS]
-        concept = CodeableConcept(kept, concept.text)
+    for one in concept.coding or ():
+        if one is not None and one.system in NO_CODE_SYSTEMS:
+            kept = [c for c in concept.coding or () if c is not None and c.system not in NO_CODE_SYSTEMS]
+            return concept_of(CodeableConcept(kept, concept.text))
     return codings(concept), text_of(concept)
 
 

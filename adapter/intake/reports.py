@@ -176,7 +176,7 @@ def _same_subject(result: Observation, r: DiagnosticReport, mine: bytes | None, 
 
 def _complete(result: Observation, r: DiagnosticReport) -> None:
     """Add what the report says of date and specimen, where the result itself does not."""
-    if not any(getattr(result, name) for name in _TIMES):
+    if not any(_TIMES.get(result)):
         result.effectiveDateTime, result.effectivePeriod = r.effectiveDateTime, r.effectivePeriod
         result.issued = result.issued or r.issued
     if not result.specimen and r.specimen is not None and len(r.specimen) == 1:

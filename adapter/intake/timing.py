@@ -6,6 +6,8 @@ a supplemental qualifier (fhir-input point 25). What a Timing says of dates is i
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from msgspec import Struct
@@ -31,22 +33,30 @@ class When(NamedTuple):
 NEVER = When()
 
 
-def times_of(kind: type[Struct], *stems: str) -> tuple[str, ...]:
-    """Return the elements of a struct that say when: `effectiveDateTime`, `occurencePeriod` …"""
-    return tuple(f for stem in stems for f in kind.__struct_fields__ if f.startswith(stem))
+class Times(NamedTuple):
+    """The elements of a struct that say when: `effectiveDateTime`, `occurencePeriod` …, and how to get all at once."""
+
+    names: tuple[str, ...]
+    get: Callable[[Struct], tuple[Any, ...]]
 
 
-def when(r: Struct, times: tuple[str, ...], read: Reading) -> When:
+def times_of(kind: type[Struct], *stems: str) -> Times:
+    names = tuple(f for stem in stems for f in kind.__struct_fields__ if f.startswith(stem))
+    return Times(names, attrgetter(*names))
+
+
+def when(r: Struct, times: Times, read: Reading) -> When:
     """Return when an event took place. Raises Reject where two elements say different times."""
     name, time = "", None
-    for candidate in times:
-        found = getattr(r, candidate)
+    for candidate, found in zip(times.names, times.get(r), strict=True):
         if found is not None:
             if time is not None and found != time:
                 raise Reject("two-values", f"{_stem(candidate)}[x]")
             name, time = candidate, found
     if time is None:
         return NEVER
+    if type(time) is str and not name.endswith("String"):
+        return When(read.date(time, name))
     if isinstance(time, Period):
         start, end = read.date(time.start, f"{name}.start"), read.date(time.end, f"{name}.end")
         if start[1] is not None and end[1] is not None and _before(end, start):
@@ -57,9 +67,7 @@ def when(r: Struct, times: tuple[str, ...], read: Reading) -> When:
     if isinstance(time, Quantity | Range):  # performedAge, performedRange: how old the patient was
         amount = amount_text(time, read)
         return When(words=f"at age {amount}" if amount else None)
-    if name.endswith("String"):
-        return When(words=str(time).strip() or None)
-    return When(read.date(str(time), name))
+    return When(words=str(time).strip() or None)  # a string
 
 
 def _before(end: Date, start: Date) -> bool:

@@ -232,6 +232,16 @@ def examples() -> Iterator[Any]:
             yield from (r for r in (found, *inside) if isinstance(r, dict) and r.get("resourceType") in READERS)
 
 
+ELEMENTS = {
+    "Patient": "id",
+    "Consent": "patient",
+    "SupplyDelivery": "patient",
+    "BiologicallyDerivedProductDispense": "patient",
+    "ResearchSubject": "individual",
+}
+"""Where a resource names its patient, if not in `subject`."""
+
+
 @needs_data
 def test_published_examples_pass_intake() -> None:
     """Each example as if about our subject: read or rejected for a stated reason, and never an exception."""
@@ -239,9 +249,7 @@ def test_published_examples_pass_intake() -> None:
     number, kept, reasons = 0, 0, Counter[tuple[str, str]]()
     for r in examples():
         kind = r["resourceType"]
-        subject = {"Patient": "id", "ResearchSubject": "individual"}.get(
-            kind, "patient" if "patient" in r else "subject"
-        )
+        subject = ELEMENTS.get(kind, "subject")
         line = line_of(r | {subject: "s" if kind == "Patient" else mine})
         taken = take(line)
         balanced(taken)

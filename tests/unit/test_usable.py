@@ -326,6 +326,8 @@ def test_an_end_in_the_future() -> None:
 
 START, END = "2024-01-02", "2024-01-09"
 EVENT = {"effectiveDateTime": ..., "effectivePeriod": {"start": START, "end": END}}
+AT = "2024-01-02T14:30:00+08:00"
+MOMENT = {"effectiveDateTime": ..., "effectivePeriod": {"start": AT, "end": AT}}
 SEEN: dict[str, tuple[Json, str | None]] = {
     "a result": (OBSERVATION, START),
     "a preliminary result": (changed(OBSERVATION, status="preliminary"), START),
@@ -339,11 +341,19 @@ SEEN: dict[str, tuple[Json, str | None]] = {
     "one stopped": (changed(ADMINISTRATION, status="stopped", **EVENT), START),
     "one not done": (changed(ADMINISTRATION, status="not-done"), None),
     "one on hold": (changed(ADMINISTRATION, status="on-hold"), None),
+    "one on hold from its start": (
+        changed(ADMINISTRATION, status="on-hold", **MOMENT),
+        None,
+    ),
     "one on hold, a part given": (changed(ADMINISTRATION, status="on-hold", dosage={"dose": {"value": 1}}), START),
     "a procedure": (PROCEDURE, START),
     "a planned procedure": (changed(PROCEDURE, status="preparation"), None),
     "a procedure of unknown status": (changed(PROCEDURE, status="unknown"), None),
     "a partial date": (changed(PROCEDURE, performedDateTime="2024-01"), None),
+    "what somebody states": (changed(STATEMENT, status="active"), None),
+    "what a blood bank gave out": (SUPPLY, None),
+    "what a blood bank dispensed": (DISPENSE, None),
+    "a procedure on a donor": (changed(PROCEDURE, focus={"reference": "RelatedPerson/d"}), None),
     "a death": (changed(PATIENT, deceasedDateTime=START), None),
     "a consent": (CONSENT, None),
     "a specimen": (changed(SPECIMEN, collection={"collectedDateTime": START}), None),

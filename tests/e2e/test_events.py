@@ -23,6 +23,61 @@ def statements(tmp_path_factory: pytest.TempPathFactory) -> Result:
     return build_case("statements", tmp_path_factory.mktemp("statements"))
 
 
+@pytest.fixture(scope="module")
+def exposures(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    return build_case("exposures", tmp_path_factory.mktemp("exposures"))
+
+
+def of(result: Result, dataset: str, subject: str, date: str) -> list[dict[str, Any]]:
+    """Return the records of a subject that start on a day."""
+    frame = result.sdtm[dataset]
+    rows = frame[(frame["USUBJID"].str[-3:] == subject) & frame[f"{dataset}STDTC"].str.startswith(date)]
+    return rows.to_dict("records")
+
+
+def issues(result: Result, dataset: str, seq: int, subject: str) -> set[str]:
+    frame = result.issues
+    mine = (frame["USUBJID"].str[-3:] == subject) & (frame["dataset"] == dataset) & (frame["seq"] == str(seq))
+    return set(frame[mine]["code"])
+
+
+# --- published breakages ----------------------------------------------------------------------------------------------
+
+
+def test_not_done_is_never_turned_into_completed(exposures: Result) -> None:
+    """eCRNow #688: a not-done administration, with the dose and the period that were planned, is no exposure."""
+    (ec,) = of(exposures, "EC", "002", "2024-03-19")
+    assert (ec["ECOCCUR"], ec["ECREASOC"], ec["ECDOSTXT"]) == ("N", "Fever", "")
+    assert ec["ECDOSE"] != ec["ECDOSE"]
+    assert of(exposures, "EX", "002", "2024-03-19") == []
+    assert issues(exposures, "EC", int(ec["ECSEQ"]), "002") == set()
+
+
+def test_not_done_that_is_shown_as_stopped_is_not_done_and_reported(exposures: Result) -> None:
+    """fhir.cerner.com PR 169: `stopped` with a reason, and neither dose, rate nor period."""
+    (ec,) = of(exposures, "EC", "002", "2024-03-26")
+    assert (ec["ECOCCUR"], ec["ECREASOC"]) == ("N", "Refused")
+    assert of(exposures, "EX", "002", "2024-03-26") == []
+    assert issues(exposures, "EC", int(ec["ECSEQ"]), "002") == {"stopped-without-dose"}
+
+
+def test_an_infusion_whose_end_is_unknown_has_no_end(exposures: Result) -> None:
+    """mimic-omop #22: completed, with a Period that has no end; neither today, nor the start, nor ongoing."""
+    (ec,) = of(exposures, "EC", "002", "2024-03-12")
+    (ex,) = of(exposures, "EX", "002", "2024-03-12")
+    assert (ec["ECENDTC"], ex["EXENDTC"]) == ("", "")
+    assert issues(exposures, "EC", int(ec["ECSEQ"]), "002") == {"end-unknown"}
+
+
+def test_events_that_look_alike_are_two(exposures: Result) -> None:
+    """fhir-input point 3 is about results: the same instant, product and dose under two ids may be two bags."""
+    assert len(of(exposures, "EC", "002", "2024-03-05")) == 2
+    assert issues(exposures, "EC", 2, "002") == {"duplicate-key"}
+
+
+# --- traces and accounts ----------------------------------------------------------------------------------------------
+
+
 def trace(result: Result, dataset: str, variable: str) -> dict[tuple[str, int], tuple[str, str, int]]:
     """Return (subject, --SEQ) -> resource type, element, line of one variable."""
     table = pq.read_table(result.out / f"trace/{dataset}.parquet").to_pandas()
