@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Iterator
 from importlib.resources.abc import Traversable
 from io import StringIO
+from itertools import compress
 from pathlib import Path
 
 from adapter.errors import InputError, unknown
@@ -18,7 +19,7 @@ REMARKS = frozenset(["records", "share", "suggestion", "because", "usual_unit", 
 def read_rows(
     file: Traversable | Path, key: tuple[str, ...], columns: Collection[str] = ()
 ) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield (`file:line`, row) of a table; cells without the blanks around them, rows without any text left out.
+    """Yield (`file:line`, row) of a table; cells without the blanks around them, rows without anything to read left out.
 
     columns: what the header may hold besides REMARKS; empty: anything. key: what it must hold.
     Raises InputError, naming file and line, for another encoding or separator, a column that is unknown, doubled or
@@ -29,14 +30,17 @@ def read_rows(
     try:
         header = [c.strip() for c in next(reader, [])]
         _check_header(file, header, key, columns)
+        read = [c and (c in columns or not columns or c not in REMARKS) for c in header]
+        names = list(compress(header, read))
         for cells in reader:
             place = f"{file}:{reader.line_num}"
-            if not any(c.strip() for c in cells):
-                continue
             if len(cells) != len(header):
+                if not any(c.strip() for c in cells):
+                    continue
                 raise InputError(f"{place}: found {len(cells)} fields, expected {len(header)}: {', '.join(header)}")
-            row = dict(zip(header, map(str.strip, cells), strict=True))
-            yield place, {c: v for c, v in row.items() if c and (c in columns or not columns or c not in REMARKS)}
+            kept = [c.strip() for c in compress(cells, read)]
+            if any(kept):
+                yield place, dict(zip(names, kept, strict=True))
     except csv.Error as e:
         raise InputError(f"{file}:{reader.line_num}: not readable as CSV: {e}") from e
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from adapter.codes import CodeTable, load_codes
+from adapter.derive.coding import coded
 from adapter.errors import InputError
 from adapter.site_codes import site_products, with_site_codes
 
@@ -140,6 +142,22 @@ def test_the_column_resource_tells_tables_apart(tmp_path: Path) -> None:
 
 def test_without_the_file_nothing_changes(tmp_path: Path) -> None:
     assert with_site_codes(TABLES, tmp_path) == TABLES
+
+
+def test_only_code_text_and_no_loinc_is_mapped_by_the_site_ecrnow_392(tmp_path: Path) -> None:
+    """Published breakage: a result with nothing but code.text. Without the site's word it is unmapped, never guessed."""
+    code, text = pd.Series([None, None, f"{LOCAL}|X"]), pd.Series(["Platelets, manual", "血小板", "Platelets,  MANUAL"])
+    before = coded(TABLES["observations"], code, text)
+    assert before["known"].tolist() == [False, False, False]
+    after = coded(mapped(tmp_path, ',,"Platelets, manual",PLAT')["observations"], code, text)
+    assert after["testcd"].tolist() == ["PLAT", "", "PLAT"]
+
+
+def test_a_known_code_outranks_a_mapped_text(tmp_path: Path) -> None:
+    code, text = pd.Series(["http://loinc.org|718-7"]), pd.Series(["Platelets, manual"])
+    assert coded(mapped(tmp_path, ',,"Platelets, manual",PLAT')["observations"], code, text)["testcd"].tolist() == [
+        "HGB"
+    ]
 
 
 PRODUCTS = {"UC-MSC": object()}

@@ -86,6 +86,24 @@ def test_unknown_units_are_not_guessed(spelling: str) -> None:
     assert UNITS.resolve(spelling, UCUM, spelling) is None
 
 
+@pytest.mark.parametrize("spelling", ["{cells}/uL", "{Cells}/uL", "cells/uL", "cells/μL", "cells/mm3", "{WBC}/uL"])
+def test_cells_per_microlitre_are_counts_ucum_90(spelling: str) -> None:
+    """Published breakage: UCUM libraries refuse `cells/uL`."""
+    found = UNITS.resolve(spelling, UCUM, spelling)
+    assert found is not None
+    assert UNITS.standard_result("850", found.ucum, "10*9/L", "2") == ("0.850", None)
+
+
+@pytest.mark.parametrize(("spelling", "in_ml"), [("copies/uL", "12000"), ("{copies}/uL", "12000"), ("copies/mL", "12")])
+def test_copies_are_no_international_units_ucum_122(spelling: str, in_ml: str) -> None:
+    """Published breakage: `copies/uL` is refused, or its copies are taken for a plain number."""
+    found = UNITS.resolve(spelling, UCUM, spelling)
+    assert found is not None
+    assert UNITS.standard_result("12", found.ucum, "{copies}/mL", "0") == (in_ml, None)
+    assert UNITS.standard_result("12", found.ucum, "[IU]/mL", "0") == (None, "unit-not-convertible")
+    assert UNITS.standard_result("12", found.ucum, "10*9/L", "0") == (None, "unit-not-convertible")
+
+
 def test_case_is_never_folded() -> None:
     """`G/L` is 10^9/L, so that haemoglobin in grams sent as `G/L` cannot be converted, and is rejected, never a count."""
     assert UNITS.resolve("G/L") != UNITS.resolve("g/L")
