@@ -95,6 +95,6 @@ def _is_chinese(data: bytes) -> bool:
         text = data.decode("gb18030")
     except UnicodeDecodeError:
         return False
-    found = re.findall(r"(?<![A-Za-z])[^\x00-\x7f]|[^\x00-\x7f](?![A-Za-z])", text)
-    usual: int = sum(len(pair := c.encode("gb18030")) == 2 and pair[1] >= 0xA1 for c in found)
+    found: list[str] = re.findall(r"(?<![A-Za-z])[^\x00-\x7f]|[^\x00-\x7f](?![A-Za-z])", text)
+    usual = sum(len(pair := c.encode("gb18030")) == 2 and pair[1] >= 0xA1 for c in found)
     return 2 * usual > sum(not c.isascii() for c in text)
