@@ -43,6 +43,13 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "Specimen": ("code", "code_text"),
 }
 """What is counted of each resource type: columns of its intake table (adapter.intake.tables)."""
+COUNTED_AS = {
+    "DiagnosticReport": "Observation",
+    "MedicationStatement": "MedicationAdministration",
+    "SupplyDelivery": "MedicationAdministration",
+    "BiologicallyDerivedProductDispense": "MedicationAdministration",
+}
+"""Resource types whose codes mean what those of another type mean."""
 
 
 @dataclass(slots=True)
@@ -70,7 +77,13 @@ class Seen:
     def add(self, kind: str, table: pa.Table) -> None:
         """Count the rows of an intake table by what names them, per patient."""
         table = _wanted(kind, table)
+        if "why" in table.column_names:  # of a report the rows that are results
+            table = table.filter(pc.is_null(table.column("why")))
+        kind = COUNTED_AS.get(kind, kind)
         columns = list(COLUMNS[kind])
+        for name in columns:
+            if name not in table.column_names:
+                table = table.append_column(name, pa.nulls(table.num_rows, pa.string()))
         found = table.select([*columns, "pat"]).group_by([*columns, "pat"]).aggregate([([], "count_all")])
         of_kind = self.counts.setdefault(kind, {})
         rows = zip(*(found.column(c).to_pylist() for c in (*columns, "pat", "count_all")), strict=True)
@@ -130,7 +143,7 @@ def check_codes(
         while piece := list(islice(every, PIECE)):
             taken = intake(piece, read, 1, 0, 1, 0)
             for kind, table in taken.tables.items():
-                if kind in COLUMNS:
+                if kind in COLUMNS or kind in COUNTED_AS:
                     seen.add(kind, table)
             for (kind, reason), n in taken.dropped.items():
                 if reason == "type-not-read":

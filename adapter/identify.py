@@ -139,14 +139,20 @@ def _take(
     elif isinstance(r, ResearchStudy) and r.id:
         names = frozenset(t for i in r.identifier or () if (t := identifier_text(i.system, i.value)))
         found.studies[keyer.keyed(f"ResearchStudy/{r.id}")] = names
-    elif isinstance(r, ResearchSubject) and (patient := _patient(r.individual, keyer, own)):
+    elif isinstance(r, ResearchSubject) and (patient := _patient(r.individual or r.subject, keyer, own)):
         subjid = next((i.value for i in r.identifier or () if i.value), "")
         start = _day(clock, r.period.start) if r.period else ""
         arm, study = r.actualArm or r.assignedArm or "", _study(r.study, keyer, own)
-        found.candidates.append(Candidate(_version(r, line, keyer), patient, subjid, arm, start, r.status or "", study))
+        found.candidates.append(Candidate(_version(r, line, keyer), patient, subjid, arm, start, state_of(r), study))
     elif isinstance(r, ScopedConsent) and _to_research(r) and (patient := _patient(r.patient, keyer, own)):
         given = r.status in GIVEN_CONSENT
         found.consents.append(ConsentDay(_version(r, line, keyer), patient, _day(clock, r.dateTime), given))
+
+
+def state_of(r: ResearchSubject) -> str:
+    """Return what became of the person: R4 status, R5 the last progress.subjectState."""
+    states = [bare_codes([p.subjectState]) for p in r.progress or () if p.subjectState is not None]
+    return ((states[-1] if states else r.status) or "").partition("\n")[0]
 
 
 def _to_research(r: ScopedConsent) -> bool:

@@ -17,7 +17,8 @@ from adapter.intake.rows import PlainRows, Rows
 CONSENT_STATUSES = frozenset(["draft", "proposed", "active", "rejected", "inactive", "entered-in-error"])
 RESEARCH_SUBJECT_STATUSES = frozenset(
     "candidate eligible follow-up ineligible not-registered off-study on-study on-study-intervention "
-    "on-study-observation pending-on-study potential-candidate screening withdrawn".split()
+    "on-study-observation pending-on-study potential-candidate screening withdrawn "
+    "draft active retired unknown".split()  # of R5, about the record
 )
 SPECIMEN_STATUSES = frozenset(["available", "unavailable", "unsatisfactory", "entered-in-error"])
 FHIR_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
@@ -116,7 +117,7 @@ READERS: dict[str, Reader] = {
     ),
     "ResearchSubject": Reader(
         structs.ResearchSubject,
-        lambda r: bytes(r.individual),
+        lambda r: bytes(r.individual or r.subject),
         _plain("ResearchSubject", people.research_subject_rows),
         RESEARCH_SUBJECT_STATUSES,
     ),

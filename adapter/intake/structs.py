@@ -211,12 +211,20 @@ class Consent(Resource, gc=False):
     dateTime: str | None = None
 
 
+class Progress(Struct, gc=False):
+    subjectState: CodeableConcept | None = None
+
+
 class ResearchSubject(Resource, gc=False):
+    """R5 moved `individual` to `subject`, and what became of the person to `progress`; its status is of the record."""
+
     identifier: list[Identifier] | None = None
     status: str | None = None
     period: Period | None = None
     study: Reference | None = None
     individual: Raw = NONE
+    subject: Raw = NONE
+    progress: list[Progress] | None = None
     assignedArm: str | None = None
     actualArm: str | None = None
 

@@ -246,3 +246,31 @@ def test_pieces_add_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("adapter.codes_check.PIECE", 3)
     assert check_codes([str(folder)], "pgf_msc") == whole
     assert Seen().counts == {}
+
+
+def test_statements_and_results_inside_reports_are_looked_at_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inside = {
+        "resourceType": "Observation",
+        "id": "c",
+        "status": "final",
+        "code": {"coding": [{"system": LOCAL, "code": "W9"}]},
+        "valueQuantity": {"value": 1, "unit": "个"},
+    }
+    report = {"resourceType": "DiagnosticReport", "status": "final", "code": {"text": "x"}, "contained": [inside]}
+    lines = []
+    for i in range(10):
+        who = {"id": str(i), "subject": {"reference": "Patient/1"}}
+        taken = {
+            "resourceType": "MedicationStatement",
+            "status": "active",
+            "medicationCodeableConcept": {"text": "神秘药丸"},
+        }
+        lines += [report | who | {"result": [{"reference": "#c"}]}, taken | who]
+    (tmp_path / "fhir").mkdir()
+    text = "".join(json.dumps(x, ensure_ascii=False) + "\n" for x in lines)
+    (tmp_path / "fhir" / "a.ndjson").write_text(text, encoding="utf-8")
+    _, out, _ = asked(capsys, tmp_path / "fhir", "--json")
+    listed = {(c["resource"], c["code"] or c["display"], c["records"]) for c in json.loads(out)["codes"]}
+    assert listed == {("Observation", "W9", 10), ("MedicationAdministration", "神秘药丸", 10)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from typing import Any
 
 import pytest
@@ -452,3 +453,18 @@ def test_log_and_fhir_disagree() -> None:
         "T1-01-002: arm is empty in the enrolment log, line 3, CTRL in the ResearchSubject",
         "patients who take part by their ResearchSubject and are not in the log: 1",
     ]
+
+
+def test_a_research_subject_of_r5() -> None:
+    """R5: `individual` is `subject`, and what became of the person stands in `progress`."""
+    line = json.dumps(
+        {
+            "resourceType": "ResearchSubject",
+            "id": "r5",
+            "status": "active",
+            "subject": {"reference": "Patient/s"},
+            "progress": [{"subjectState": {"coding": [{"code": c}]}} for c in ("screening", "on-study")],
+        }
+    ).encode()
+    (found,) = identify([line], KEYER, CLOCK, frozenset()).candidates
+    assert (found.patient, found.status) == (KEYER.keyed("Patient/s"), "on-study")
