@@ -67,15 +67,17 @@ def sources(b: Built, dataset: str, identity: str, element: str = "") -> pd.Data
 
 def check_used(a: Used, b: Built) -> None:
     rows = pd.concat([sources(b, a.dataset, name, a.element) for name in (a.resource, a.twin) if name])
-    assert len(rows) == 1, f"{a.dataset} has {len(rows)} records of {a.resource} {a.element}"
-    source = rows.iloc[0]
+    assert len(rows) == a.among, f"{a.dataset} has {len(rows)} records of {a.resource} {a.element}"
     frame = b.result.sdtm[a.dataset]
-    mine = frame["USUBJID"] == source["USUBJID"]
-    record = frame[mine if a.dataset == "DM" else mine & (frame[f"{a.dataset}SEQ"] == source["SEQ"])].iloc[0]
+    found = []
+    for source in rows.to_dict("records"):
+        mine = frame["USUBJID"] == source["USUBJID"]
+        record = frame[mine if a.dataset == "DM" else mine & (frame[f"{a.dataset}SEQ"] == source["SEQ"])].iloc[0]
+        found.append({k: "" if pd.isna(record[k]) else record[k] for k in a.values})
     expected = {k: "" if v is None else v for k, v in a.values.items()}
-    assert expected == {k: "" if pd.isna(record[k]) else record[k] for k in a.values}
+    assert found.count(expected) == 1, found
     if a.version:
-        assert source["VERSION"] == a.version
+        assert set(rows["VERSION"]) == {a.version}
 
 
 def check_dropped(a: Dropped, b: Built) -> None:

@@ -47,6 +47,8 @@ def told(answer: Answer) -> str:
         values = ", ".join(f"{k} {_value(v)}" for k, v in answer.values.items())
         what = f"{answer.dataset} of `{answer.element}`" if answer.element else answer.dataset
         which = f"version {answer.version} in {what}" if answer.version else f"one of the two in {what}"
+        if answer.among > 1:
+            what = f"one of {answer.among} in {what}"
         return f"{which if answer.version or answer.twin else what}: {values}"
     if isinstance(answer, Dropped):
         return f"dropped: `{answer.reason}`" + (f" × {answer.count}" if answer.count > 1 else "")

@@ -29,7 +29,7 @@ class Used:
     """The resource (its element, where one is named) is exactly one record of the dataset, with these values.
 
     values: variable -> text, number, or None for empty; version: the version that counts, where several came in;
-    twin: either this resource or the other one is the record, never both.
+    twin: either this resource or the other one is the record, never both; among: it is so many records, one is this.
     """
 
     dataset: str
@@ -38,6 +38,7 @@ class Used:
     element: str = ""
     version: str = ""
     twin: str = ""
+    among: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,10 +180,11 @@ class Desk:
         element: str = "",
         version: str = "",
         twin: Resource | None = None,
+        among: int = 1,
         **values: Value,
     ) -> None:
         other = identity(twin) if twin else ""
-        self._answers.append(Used(dataset, identity(resource), values, element, version, other))
+        self._answers.append(Used(dataset, identity(resource), values, element, version, other, among))
 
     def dropped(self, kind: str, reason: str, *gone: Resource, count: int = 0) -> None:
         self._answers.append(Dropped(kind, reason, count or len(gone), tuple(identity(r) for r in gone)))
