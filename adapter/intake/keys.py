@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from adapter.intake import event_structs, structs
 from adapter.intake.structs import Observation
 
 TWICE = "element-twice"
@@ -106,6 +107,25 @@ def _modifiers(node: Any, where: str) -> Iterator[str]:
             yield from _modifiers(value, f"{where}.{key}")
 
 
+_NAMES = frozenset(
+    name
+    for module in (structs, event_structs)
+    for s in vars(module).values()
+    if isinstance(s, type) and issubclass(s, msgspec.Struct)
+    for name in s.__struct_encode_fields__
+) | {"modifierExtension"}
+
+
+def named(where: str) -> str:
+    """Return a path up to the first key that is no element we know: what else a key says may be content."""
+    kept: list[str] = []
+    for step in where.split("."):
+        if step.partition("[")[0] not in _NAMES:
+            break
+        kept.append(step)
+    return ".".join(kept)
+
+
 def held(struct: Struct, line: bytes) -> Held | None:
     """Return why a line that is valid JSON must not be used, None where it may.
 
@@ -117,12 +137,12 @@ def held(struct: Struct, line: bytes) -> Held | None:
     if found:
         for where in _twice(node, ""):
             if where.partition(".")[0].partition("[")[0] in read:
-                return Held(TWICE, where)
+                return Held(TWICE, named(where))
     if struct is not Observation and isinstance(node, dict) and _MODIFIER_KEY in line:
         # a report's contained results are looked at one by one where they are read
         for name in (read & node.keys()) - ({"contained"} if "result" in read else set()):
             for where in _modifiers(node[name], name):
-                return Held(MODIFIER, where)
+                return Held(MODIFIER, named(where))
     return None
 
 

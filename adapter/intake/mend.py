@@ -15,7 +15,7 @@ from typing import Any, get_args, get_origin
 import msgspec
 from msgspec import Raw, Struct
 
-from adapter.intake.keys import TWICE, twice_in
+from adapter.intake.keys import TWICE, named, twice_in
 from adapter.intake.reading import Reject
 from adapter.intake.structs import Coding, Identifier, Period, Quantity, Range, Ratio, Reference
 
@@ -130,5 +130,5 @@ class Element:
             found = mended(raw, self._of, self._where, lambda _: self._optional, notes)
         twice = twice_in(raw)
         if twice is not None:
-            raise Reject(TWICE, f"{self._where}.{twice}" if not twice.startswith("[") else self._where + twice)
+            raise Reject(TWICE, named(f"{self._where}.{twice}" if not twice.startswith("[") else self._where + twice))
         return found

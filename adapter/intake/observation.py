@@ -182,20 +182,23 @@ class ObservationRows:
     @staticmethod
     def _time(group: Group, r: Observation, read: Reading) -> int:
         key: str | tuple[str | None, ...]
+        noted = None
         if r.effectiveDateTime is not None:
             key = r.effectiveDateTime
         elif r.effectivePeriod is not None:
             key = ("effectivePeriod", r.effectivePeriod.start, r.effectivePeriod.end)
         elif r.effectiveInstant is not None:
             key = ("effectiveInstant", r.effectiveInstant)
-        elif absent_by(r.effectiveDateTime_, read):
-            key = ("absent", None)  # the hospital says that the time is not known: when it was issued does not tell it
         else:
-            key = ("issued", r.issued)
+            # where the hospital says that the time is not known, when it was issued does not tell it
+            unknown = absent_by(r.effectiveDateTime_, read)
+            noted = read.take_notes()  # part of the key: another result of that time has not left it out
+            key = ("absent", None, noted) if unknown else ("issued", r.issued, noted)
         number = group.ids.get(key)
         if number is None:
             named = ("effectiveDateTime", key) if isinstance(key, str) else key
-            number = group.put(key, _dates(named, r.effectivePeriod, read), read.take_notes())
+            picked = _dates(named, r.effectivePeriod, read)
+            number = group.put(key, picked, "\n".join(n for n in (noted, read.take_notes()) if n) or None)
         return number
 
     def table(self) -> pa.Table | None:

@@ -550,7 +550,7 @@ def test_stylesheet_shows_every_dataset_and_method(package: Package) -> None:
         access_control=etree.XSLTAccessControl.DENY_ALL,
     )
     html = sheet(package.tree)
-    page = " ".join("".join(html.getroot().itertext()).split())
+    page = " ".join(" ".join(html.getroot().itertext()).split())
     for name, group in package.groups.items():
         assert texts(group, "o:Description") in page
         assert re.search(rf"\b{name}\b", page)

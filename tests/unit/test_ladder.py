@@ -393,3 +393,10 @@ def test_control_characters_become_blanks_and_are_told() -> None:
 def test_numbers_of_any_size_in_what_is_not_read() -> None:
     line = line_of(changed(PROCEDURE, note="#")).replace(b'"#"', b'{"x":' + b"9" * 5000 + b',"y":1e999,"z":-0}')
     assert len(rows(take(line), "Procedure")) == 1
+
+
+def test_a_key_that_is_no_element_is_not_named() -> None:
+    """A key that stands twice may be anything, also a name."""
+    line = line_of(changed(ADMINISTRATION, dosage={"text": "x"})).replace(b'"text":"x"', b'"Zhang":1,"Zhang":2')
+    taken = take(line)
+    assert [(r.reason, r.where) for r in taken.rejects] == [("element-twice", "dosage")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from mappings.trials.pgf_msc.demo import fhir
 from mappings.trials.pgf_msc.demo.fhir import ATC, LOINC, PRODUCT, Resource, coding, concept, number, quantity
@@ -29,7 +30,7 @@ def _report(d: Desk, results: list[Resource], **more: object) -> Resource:
     return {**head, "code": code, "subject": fhir.reference(d.patient), "result": results}
 
 
-def _given(d: Desk, medication: Resource, **more: object) -> Resource:
+def _given(d: Desk, medication: Resource, **more: Any) -> Resource:
     known = d.at + timedelta(hours=1)
     return fhir.administration(d.rid(), d.patient, medication, {"effectiveDateTime": fhir.stamp(d.at)}, known, **more)
 
