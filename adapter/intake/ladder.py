@@ -24,8 +24,11 @@ _elements = msgspec.json.Decoder(dict[str, Raw]).decode
 _entries = msgspec.json.Decoder(list[Raw]).decode
 _reference = msgspec.json.Decoder(Reference | None).decode
 _text = msgspec.json.Decoder(str).decode
-OWNER = {"Patient": "id", "Consent": "patient", "ResearchSubject": "individual"}
-"""The element that says whose a resource is, where that is not `subject`."""
+SOMEBODY_ELSE = Raw(b'{"reference":"Group/none"}')
+"""A subject that is no subject of the trial, where who it is cannot be told from a line that says it twice."""
+
+OWNER = {"Patient": ("id",), "Consent": ("patient",), "ResearchSubject": ("individual", "subject")}
+"""The elements that say whose a resource is, the first that is there, where that is not `subject`."""
 
 OPTIONAL: dict[str, frozenset[str]] = {
     "Observation": frozenset(["meta", "issued"]),
@@ -60,7 +63,7 @@ def second_look(
         own = _own_id(elements) if found is None or found.where != "id" else ""
         if owners == {None}:
             if kind == "Specimen" and own:  # whose its results are must not be forgotten (fhir-input point 16)
-                return Specimen(id=own, subject=elements["subject"])
+                return Specimen(id=own, subject=SOMEBODY_ELSE)
             taken.read[kind] += 1
             taken.dropped[kind, "not-a-subject"] += 1
             return None
@@ -88,7 +91,8 @@ def _owners(kind: str, elements: dict[str, Raw], line: bytes, found: Held | None
 
     Where it is said twice, everybody who is named: a resource is a stranger's only if all of them are strangers.
     """
-    name = OWNER.get(kind) or next((n for n in ("subject", "patient", "individual") if n in elements), "subject")
+    names = OWNER.get(kind, ("subject", "patient", "individual"))
+    name = next((n for n in names if n in elements), names[0])
     if name not in elements:
         return set()
     try:

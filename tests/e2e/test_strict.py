@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,7 @@ from adapter import build
 from adapter.errors import InputError
 from adapter.result import Result
 from adapter.site import Keyer
-from adapter.strict import KINDS
-from tests.conftest import EVERYTHING, KEY, Cohort, hashes, lines_of, make_site
+from tests.conftest import EVERYTHING, KEY, Cohort, hashes, make_site
 from tests.lines import ADMINISTRATION, OBSERVATION, PATIENT, changed, line_of, of_stranger
 
 KEYER = Keyer(bytes.fromhex(KEY))
@@ -79,20 +77,6 @@ def test_nothing_else_of_a_build_changes(demo10: Cohort, demo10_build: Result, t
     without = {k: v for k, v in result.manifest.items() if k not in ("strict", "outputs")}
     assert without == {k: v for k, v in demo10_build.manifest.items() if k != "outputs"}
     assert {p.name for p in result.out.iterdir()} - {p.name for p in demo10_build.out.iterdir()} == {"strict.csv"}
-
-
-def test_the_demo_hospital_s_findings_are_its_dates_without_offset(demo10: Cohort, tmp_path: Path) -> None:
-    """Counted from the files themselves: FHIR demands an offset where a time is given; the demo leaves some out."""
-    result = build(demo10.fhir, out=tmp_path / "out", enrolment=demo10.log, site=demo10.site, strict=True, workers=1)
-    found = result.strict
-    assert set(found["kind"]) <= set(KINDS)
-    dates = found[found["element"].str.contains("DateTime|Period")]
-    assert set(dates["kind"]) == {"malformed"}
-    # without an offset, or without seconds
-    local = re.compile(rb'"(?:effective|performed)(?:DateTime|Period)":[^}]*?T(?:[0-9:.]+"|[0-9]{2}:[0-9]{2}[Z+-])')
-    lines = lines_of(demo10.fhir)
-    for name, line in {(r.file.removeprefix("fhir/"), r.line) for r in dates.itertuples()}:
-        assert local.search(lines[name][line - 1]), (name, line)
 
 
 def test_a_store_cannot_be_checked(demo10: Cohort, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from tests.lines import (
     OBSERVATION,
     PATIENT,
     PROCEDURE,
+    RESEARCH_SUBJECT,
     SPECIMEN,
     Json,
     balanced,
@@ -400,3 +401,10 @@ def test_a_key_that_is_no_element_is_not_named() -> None:
     line = line_of(changed(ADMINISTRATION, dosage={"text": "x"})).replace(b'"text":"x"', b'"Zhang":1,"Zhang":2')
     taken = take(line)
     assert [(r.reason, r.where) for r in taken.rejects] == [("element-twice", "dosage")]
+
+
+def test_a_research_subject_of_r5_with_a_broken_subject() -> None:
+    """Found by the fuzz: `subject` took the place of `individual`."""
+    r5 = changed(RESEARCH_SUBJECT, individual=..., subject={"reference": {"valueInteger": "final "}})
+    taken = take(r5)
+    assert [(r.reason, r.where) for r in taken.rejects] == [("element-wrong-type", "subject")]
