@@ -44,6 +44,8 @@ _ALIKE = ("code", "category", "method", "interpretation", "range")
 _ORDER = (*_ALIKE, "time", "specimen", "value", "state")
 _joined = b"\0".join  # no JSON text holds a NUL
 PIECE = 2048
+OWN = 5
+"""Columns that every row has of its own."""
 UNDATED = "date-missing@effective[x]"
 
 
@@ -72,14 +74,13 @@ class ObservationRows:
             self.groups[n] for n in ("time", "specimen", "value", "state")
         )
         self._known = (self._alike, self._times.ids, self._specimens.ids, self._values.ids, self._states.ids)
-        self._own: tuple[list[Any], ...] = ([], [], [], [], [])  # pat, rid, sha, updated, line
-        self._append = tuple(column.append for column in self._own)
+        self._own: list[Any] = []  # of each row: pat, rid, sha, updated, line
         self._file = 0
         self._numbers: list[int] = []  # of each row: alike, time, specimen, value, state
 
     def __len__(self) -> int:
         """Return the number of rows."""
-        return len(self._own[-1])
+        return len(self._own) // OWN
 
     def add(self, r: Observation, read: Reading, head: tuple[Any, ...]) -> list[tuple[str, str]] | None:
         """Add the rows of the value and of every component (FHIR R4 Observation); `head` is their common provenance.
@@ -108,46 +109,39 @@ class ObservationRows:
         state = states.get(of_row)
         if state is None:
             state = self._state(of_row)
-        parts = None
         if r.component is None:
             self._numbers += (like, time, specimen, value, state)
-            rows = 1
-        else:
-            numbers = [like, time, specimen, value, state]
-            for i, c in enumerate(r.component):
-                if c is None:  # told by the ladder, which found a wrong type in it, or null
-                    continue
-                where = f"component[{i}]"
-                if c.modifierExtension is not NONE and _some(c.modifierExtension):
-                    raise Reject(MODIFIER, where)
-                try:
-                    like = alike.get(key := _joined((c.code, r.category, r.method, c.interpretation, c.referenceRange)))
-                    if like is None:
-                        like = self._new(key, c, r, read)
-                    value = self._value(c, bytes(c.valueQuantity), read)
-                except Reject as e:
-                    read.notes.clear()
-                    parts = [*(parts or ()), (e.reason, f"{where}.{e.where}")]
-                    continue
-                of_row = (version, status, where, focus, False)
-                state = states.get(of_row)
-                if state is None:
-                    state = self._state(of_row)
-                numbers += (like, time, specimen, value, state)
-            self._numbers += numbers
-            rows = len(numbers) // len(self._known)
-        one, two, three, four, five = self._append
-        for _ in range(rows):
-            one(patient)
-            two(rid)
-            three(sha)
-            four(updated)
-            five(line)
+            self._own += (patient, rid, sha, updated, line)
+            return None
+        parts = None
+        numbers = [like, time, specimen, value, state]
+        for i, c in enumerate(r.component):
+            if c is None:  # told by the ladder, which found a wrong type in it, or null
+                continue
+            where = f"component[{i}]"
+            if c.modifierExtension is not NONE and _some(c.modifierExtension):
+                raise Reject(MODIFIER, where)
+            try:
+                like = alike.get(key := _joined((c.code, r.category, r.method, c.interpretation, c.referenceRange)))
+                if like is None:
+                    like = self._new(key, c, r, read)
+                value = self._value(c, bytes(c.valueQuantity), read)
+            except Reject as e:
+                read.notes.clear()
+                parts = [*(parts or ()), (e.reason, f"{where}.{e.where}")]
+                continue
+            of_row = (version, status, where, focus, False)
+            state = states.get(of_row)
+            if state is None:
+                state = self._state(of_row)
+            numbers += (like, time, specimen, value, state)
+        self._numbers += numbers
+        self._own += (patient, rid, sha, updated, line) * (len(numbers) // len(self._known))
         return parts
 
     def note(self, noted: str) -> None:
         """Note at every row of the resource added last what was left out of it; what of one component, at that one."""
-        lines = self._own[-1]
+        lines = self._own[OWN - 1 :: OWN]
         width = len(self._known)
         for i in range(len(lines) - 1, -1, -1):
             if lines[i] != lines[-1]:
@@ -211,7 +205,7 @@ class ObservationRows:
 
     def table(self) -> pa.Table | None:
         """Return all rows in the order they came, None where there are none."""
-        patients, rids, shas, updated, lines = self._own
+        patients, rids, shas, updated, lines = (self._own[i::OWN] for i in range(OWN))
         rows = len(lines)
         if not rows:
             return None

@@ -91,7 +91,7 @@ def open_range(path: str, start: int, stop: int, own: frozenset[str] = frozenset
     encoding = _encoding(path) if not start else "utf-8"
     if encoding != "utf-8":
         return Lines(None, _unbundled(io.BytesIO(_as_utf8(data, encoding)), told), told)
-    if b'"Bundle"' in data and any(_names_bundle(line) for line in io.BytesIO(data)):
+    if b"Bundle" in data and any(_names_bundle(line) for line in io.BytesIO(data)):
         return Lines(None, _unbundled(io.BytesIO(data), told), told)
     return Lines(offset, io.BytesIO(data), told)
 
