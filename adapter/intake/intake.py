@@ -51,6 +51,7 @@ def intake(lines: Iterable[bytes], read: Reading, buckets: int, file: int, first
     for number, whole in enumerate(lines, first_line):
         here = offset
         offset += len(whole)
+        noted = parts = None
         line = whole if whole.endswith(b"}\n") else whole.rstrip(b"\r\n") + b"\n"  # one spelling of a line's end
         try:
             if not line.startswith(usual):
@@ -83,9 +84,8 @@ def intake(lines: Iterable[bytes], read: Reading, buckets: int, file: int, first
                 continue
             who = reader.subject(resource)
             patient = read.owner(_REFERENCE.decode(who) if who else None)
-            if not patient or len(patient) < KEYED_BYTES:
-                read.notes.clear()
-                read.parts.clear()
+            noted, parts = read.take_notes(), read.parts.copy()
+            read.parts.clear()
         counts[kind] += 1
         if patient is None:
             taken.dropped[kind, "not-a-subject"] += 1
@@ -114,17 +114,19 @@ def intake(lines: Iterable[bytes], read: Reading, buckets: int, file: int, first
             into = rows.get(kind)
             if into is None:
                 into = rows[kind] = reader.rows(read)
-            into.add(resource, read, (patient, rid, sha256(line).digest()[:16], updated, version, file, number, status))
+            head = (patient, rid, sha256(line).digest()[:16], updated, version, file, number, status)
+            refused = into.add(resource, read, head)
+            if noted:
+                into.note(noted)
         except (Reject, *UNREADABLE) as e:
             read.notes.clear()
-            read.parts.clear()
             reason, where = (e.reason, e.where) if isinstance(e, Reject) else ("json-broken", "")
             taken.dropped[kind, reason] += 1
             taken.rejects.append(RejectLine(file, number, here, reason, where, kind, rid if resource.id else None))
             continue
-        if read.parts:
-            taken.rejects += [RejectLine(file, number, here, r, where, kind, rid) for r, where in read.parts]
-            read.parts.clear()
+        if refused or parts:  # components of a result that is used without them
+            found = [*(parts or ()), *(refused or ())]
+            taken.rejects += [RejectLine(file, number, here, reason, where, kind, rid) for reason, where in found]
         link_rid(rid)
         link_name(own)
         link_patient(patient)

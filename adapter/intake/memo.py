@@ -42,6 +42,9 @@ class Group:
         self._notes.append(notes)
         return number
 
+    def row(self, number: int) -> Picked:
+        return self._rows[number]
+
     def pick(self, raw: bytes, pick: Callable[[bytes, Reading], Picked], read: Reading) -> int:
         """Return the number of an element's text; picks it where it is new. Rejects are not remembered."""
         number = self.ids.get(raw)

@@ -81,17 +81,15 @@ class ObservationRows:
         """Return the number of rows."""
         return len(self._own[-1])
 
-    def add(self, r: Observation, read: Reading, head: tuple[Any, ...]) -> None:
+    def add(self, r: Observation, read: Reading, head: tuple[Any, ...]) -> list[tuple[str, str]] | None:
         """Add the rows of the value and of every component (FHIR R4 Observation); `head` is their common provenance.
 
-        What `read.notes` holds already is noted at the resource's own row. A component that cannot be used goes to
-        `read.parts`; the others are results of their own and stay.
+        Returns (reason, path) of components that cannot be used; the others are results of their own and stay.
         Raises Reject where the resource cannot be used (nothing is added then) and msgspec.DecodeError for broken JSON.
         """
         # this runs once per result: known texts are looked up here, new ones are picked in the groups
         alike, times, specimens, values, states = self._known
         patient, rid, sha, updated, version, self._file, line, status = head
-        noted = read.take_notes() if read.notes else None
         like = alike.get(key := _joined((r.code, r.category, r.method, r.interpretation, r.referenceRange)))
         if like is None:
             like = self._new(key, r, r, read)
@@ -108,8 +106,9 @@ class ObservationRows:
         members = r.component is not None or (r.hasMember is not NONE and _some(r.hasMember))
         of_row = (version, status, "", focus, members)
         state = states.get(of_row)
-        if state is None or noted is not None:
-            state = self._state(of_row, noted)
+        if state is None:
+            state = self._state(of_row)
+        parts = None
         if r.component is None:
             self._numbers += (like, time, specimen, value, state)
             rows = 1
@@ -128,12 +127,12 @@ class ObservationRows:
                     value = self._value(c, bytes(c.valueQuantity), read)
                 except Reject as e:
                     read.notes.clear()
-                    read.parts.append((e.reason, f"{where}.{e.where}"))
+                    parts = [*(parts or ()), (e.reason, f"{where}.{e.where}")]
                     continue
                 of_row = (version, status, where, focus, False)
                 state = states.get(of_row)
-                if state is None or noted is not None:
-                    state = self._state(of_row, noted)
+                if state is None:
+                    state = self._state(of_row)
                 numbers += (like, time, specimen, value, state)
             self._numbers += numbers
             rows = len(numbers) // len(self._known)
@@ -144,6 +143,19 @@ class ObservationRows:
             three(sha)
             four(updated)
             five(line)
+        return parts
+
+    def note(self, noted: str) -> None:
+        """Note at every row of the resource added last what was left out of it; what of one component, at that one."""
+        lines = self._own[-1]
+        width = len(self._known)
+        for i in range(len(lines) - 1, -1, -1):
+            if lines[i] != lines[-1]:
+                break
+            of_row = self._states.row(self._numbers[i * width + width - 1])
+            here = f"@{of_row[2]}."
+            mine = [n for n in noted.split("\n") if "@component[" not in n or here in n]
+            self._numbers[i * width + width - 1] = self._state(of_row, "\n".join(mine) or None)
 
     def _new(self, key: bytes, v: Value, r: Observation, read: Reading) -> int:
         """Return the number of these elements, met together for the first time."""
@@ -168,12 +180,8 @@ class ObservationRows:
         found = group.ids.get(key)
         return group.put(key, picked, notes) if found is None else found
 
-    def _state(self, of_row: Picked, noted: str | None) -> int:
-        """Return the number of a row's state; `noted`: what was left out of this very resource, all its rows."""
-        if noted is not None:
-            element = f"{of_row[2]}."  # what was left out of one component concerns that one only
-            mine = [n for n in noted.split("\n") if "@component[" not in n or f"@{element}" in n]
-            noted = "\n".join(mine) or None
+    def _state(self, of_row: Picked, noted: str | None = None) -> int:
+        """Return the number of a row's state; `noted`: what was left out of this very resource."""
         notes = "\n".join(n for n in (noted, PARTIAL if of_row[0] == SUBSETTED else None) if n) or None
         key = of_row if noted is None else (*of_row, noted)
         found = self._states.ids.get(key)

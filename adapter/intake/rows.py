@@ -69,7 +69,9 @@ def _printable(arrays: list[pa.Array], schema: pa.Schema) -> list[pa.Array]:
 
 
 class Rows(Protocol):
-    def add(self, r: Any, read: Reading, head: tuple[Any, ...]) -> None: ...
+    def add(self, r: Any, read: Reading, head: tuple[Any, ...]) -> list[tuple[str, str]] | None: ...
+
+    def note(self, noted: str) -> None: ...
 
     def table(self) -> pa.Table | None: ...
 
@@ -80,15 +82,21 @@ class PlainRows:
     def __init__(self, kind: str, rows: Callable[[Any, Reading, tuple[Any, ...]], list[tuple[Any, ...]]]) -> None:
         self._schema = schema_of(kind)
         self._make = rows
+        self._notes = self._schema.get_field_index("notes")
         self._rows: list[tuple[Any, ...]] = []
         self._batches: list[pa.RecordBatch] = []
 
     def add(self, r: Any, read: Reading, head: tuple[Any, ...]) -> None:
         if head[4] == SUBSETTED:
             read.notes.append(PARTIAL)
-        self._rows += self._make(r, read, head)
         if len(self._rows) >= BATCH:
             self._flush()
+        self._rows += self._make(r, read, head)
+
+    def note(self, noted: str) -> None:
+        """Note at the row added last what was left out of its resource."""
+        row, i = self._rows[-1], self._notes
+        self._rows[-1] = (*row[:i], f"{noted}\n{row[i]}" if row[i] else noted, *row[i + 1 :])
 
     def _flush(self) -> None:
         columns = zip(*self._rows, strict=True)

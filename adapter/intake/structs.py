@@ -109,10 +109,20 @@ class Value(Resource, gc=False, kw_only=True):
 
     A name with `_` behind it is the sibling `_name`: the extensions of a primitive, which say why it is absent.
     Elements that repeat byte for byte from one result to the next stay raw and are decoded once (adapter.intake.memo).
+    The first elements stand in the order in which hospitals write them, those of the Observation alone among them: a
+    decoder looks for each key behind the one before, and results are many.
     """
 
+    status: str | None = None
+    category: Raw = NONE
     code: Raw = NONE
+    subject: Raw = NONE
+    effectiveDateTime: str | None = None
+    issued: str | None = None
     valueQuantity: Raw = NONE
+    interpretation: Raw = NONE
+    specimen: Raw = NONE
+    referenceRange: Raw = NONE
     valueString: str | None = None
     valueString_: Raw = field(default=NONE, name="_valueString")
     valueCodeableConcept: Raw = NONE
@@ -131,26 +141,18 @@ class Value(Resource, gc=False, kw_only=True):
     valueDateTime_: Raw = field(default=NONE, name="_valueDateTime")
     valuePeriod: Raw = NONE
     dataAbsentReason: Raw = NONE
-    interpretation: Raw = NONE
-    referenceRange: Raw = NONE
 
 
 class Component(Value, gc=False):
     pass
 
 
-class Observation(Value, gc=False):
-    status: str | None = None
-    category: Raw = NONE
-    subject: Raw = NONE
+class Observation(Value, gc=False, kw_only=True):
     focus: Raw = NONE
-    effectiveDateTime: str | None = None
     effectiveDateTime_: Raw = field(default=NONE, name="_effectiveDateTime")
     effectivePeriod: Period | None = None
     effectiveInstant: str | None = None
-    issued: str | None = None
     method: Raw = NONE
-    specimen: Raw = NONE
     component: list[Component | None] | None = None
     hasMember: Raw = NONE
 
