@@ -92,19 +92,19 @@ class ReportRows:
                     continue
                 _complete(result, r)
                 before = len(self._results)
-                self._results.add(result, read, (*head[:-1], result.status))
+                lost = self._results.add(result, read, (*head[:-1], result.status))
                 self._elements += [where] * (len(self._results) - before)
-                lost, read.parts = read.parts, []
-                for reason, place in lost:  # components that cannot be used
+                for reason, place in lost or ():  # components that cannot be used
                     self._own.add((f"{where}.{place}", reason), read, head)
             except Reject as e:
                 read.notes.clear()
-                read.parts.clear()
                 self._own.add((f"{where}.{e.where}" if e.where else where, e.reason), read, head)
             except UNREADABLE:
                 read.notes.clear()
-                read.parts.clear()
                 self._own.add((where, "element-wrong-type"), read, head)
+
+    def note(self, noted: str) -> None:
+        self._own.note(noted)
 
     def table(self) -> pa.Table | None:
         """Return all rows, None where there are none; those of contained results have the columns of Observation."""
