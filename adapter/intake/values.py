@@ -194,7 +194,7 @@ def _range_value(r: Range, read: Reading) -> Picked:
         return "quantity", numbers[0], None, sign, unit.code, unit.system, unit.unit, None
     if unit_of(ends[0]) != unit_of(ends[1]):
         return "text", " - ".join(with_unit(n, q) for n, q in zip(numbers, ends, strict=True)), *NOTHING[2:]
-    between = " - " if any(n.startswith("-") for n in numbers) else "-"
+    between = " - " if any("-" in n for n in numbers) else "-"
     return "range", between.join(numbers), None, None, unit.code, unit.system, unit.unit, None
 
 

@@ -54,6 +54,7 @@ def parse_rates(source: Path) -> dict[str, float]:
     from adapter.intake.intake import intake
     from adapter.intake.keys import held
     from adapter.intake.reading import Reading
+    from adapter.intake.structs import Observation as Read
     from adapter.site import Keyer
     from adapter.sources.files import RANGE_BYTES
 
@@ -90,7 +91,7 @@ def parse_rates(source: Path) -> dict[str, float]:
         "json and pick": cpu_rate(len(some), picked),
         "our intake": cpu_rate(len(lines), ours),
         # what a look at every key of every line would cost beside that (adapter.intake.keys)
-        "keys that stand twice": cpu_rate(len(some), lambda: [held("Observation", x) for x in some]),
+        "keys that stand twice": cpu_rate(len(some), lambda: [held(Read, x) for x in some]),
     }
 
 

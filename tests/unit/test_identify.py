@@ -228,6 +228,30 @@ def test_two_lines_of_one_person_are_an_error_that_names_both() -> None:
         resolved([enrolled("a"), enrolled("Patient/a", 2)], patient("a"))
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"birthDate": 19800229},
+        {"gender": ["female"]},
+        {"meta": {"versionId": 5}},
+        {"extension": [{"url": 5}]},
+        {"identifier": [{"system": "urn:mrn", "value": 5}, {"system": "urn:mrn", "value": "m"}]},
+    ],
+)
+def test_a_patient_with_an_element_of_a_wrong_type_is_known_as_intake_will_know_him(wrong: Json) -> None:
+    (one,) = resolved([enrolled("urn:mrn|m")], patient("a", ("replaced-by", "b"), mrn="m") | wrong, patient("b"))
+    assert one.identities == keys("a", "b")
+
+
+def test_a_link_that_is_said_twice_merges_nobody() -> None:
+    """Intake rejects the record: which of the two holds is not known."""
+    line = line_of(patient("a", ("replaced-by", "b")))
+    other = line_of(patient("a", ("replaced-by", "c")))
+    start = other.index(b'"link"')
+    found = identify([line[:-1] + b"," + other[start:-1] + b"}"], KEYER, CLOCK, frozenset())
+    assert found.patients == []
+
+
 def test_an_identifier_names_one_patient_several_or_none() -> None:
     log = [enrolled("urn:mrn|1")]
     (one,) = resolved(log, patient("a", mrn="1"), patient("b", mrn="2"))
