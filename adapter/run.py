@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -35,6 +35,7 @@ from adapter.store.store import Store, StoreFacts
 from adapter.subject_tasks import MapReceipt, SubjectsTask, map_task, survey_task
 from adapter.tasks import Context, Setting, knowledge_of, write_context
 from adapter.trial import Trial, resolve_trial
+from adapter.writers.formats import chosen
 
 
 def _silent(stage: str, done: int, total: int) -> None:
@@ -53,6 +54,7 @@ class Request:
     store: str | None = None
     cutoff: str | None = None
     timestamp: str | None = None
+    format: tuple[str, ...] = ("xpt",)
     workers: int = 1
     overwrite: bool = False
     range_bytes: int = RANGE_BYTES
@@ -67,6 +69,7 @@ def build(
     store: str | os.PathLike[str] | None = None,
     cutoff: str | None = None,
     timestamp: str | None = None,
+    format: str | Iterable[str] = "xpt",
     workers: int | None = None,
     overwrite: bool = False,
     progress: Progress = _silent,
@@ -78,6 +81,7 @@ def build(
     inputs: files, folders, or a store. enrolment: the log (CSV); without one, ResearchSubject and Consent decide.
     trial: a shipped trial's name or a folder. site: the private folder with key, link file and the site's own maps
     (default: `site` beside the log). store: keep what was read there and read only what is new. cutoff: data cut, a day.
+    format: of the datasets, one or several of xpt, dataset-json, ndjson, parquet, csv ("xpt,csv", or one each).
     workers: processes (default: all processors). executor: makes an Executor to run on instead.
 
     Raises InputError (arguments and input), StoreError, WriteError, RunError; all are AdapterError.
@@ -92,6 +96,7 @@ def build(
         store=None if store is None else os.fspath(store),
         cutoff=cutoff,
         timestamp=timestamp,
+        format=chosen(format),
         workers=workers or os.cpu_count() or 1,
         overwrite=overwrite,
         range_bytes=range_bytes,
@@ -141,7 +146,7 @@ class _Build:
                 context, receipts = self._map(ingested, store, setting, trial, cut, runner)
                 self._mark("map")
                 delivery = Delivery(output, setting, trial, knowledge, runner, self.progress)
-                counts = delivery.write(context, receipts, ingested, found, _stamp(r.timestamp, context.cut))
+                counts = delivery.write(context, receipts, ingested, found, _stamp(r.timestamp, context.cut), r.format)
                 self._mark("assemble")
             delivery.write_run(self._run_facts(store_folder))
             output.finish()
