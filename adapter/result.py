@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,8 @@ class Datasets(Mapping[str, pd.DataFrame]):
     `frame.attrs["labels"]` (dataset label in `frame.attrs["label"]`).
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._files = dataset_files(folder)
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self._files = dataset_files(Path(folder))
         self._read: dict[str, pd.DataFrame] = {}
 
     def __getitem__(self, name: str) -> pd.DataFrame:

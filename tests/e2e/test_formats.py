@@ -60,6 +60,19 @@ def cells_of(path: Path) -> list[list[Any]]:
         return [list(r) for r in csv.reader(f, strict=True)][1:]
 
 
+def same_in_every_format(xpt: Path) -> None:
+    """The file of a dataset in each other format has the cells of its transport file."""
+    expected = cells_of(xpt)
+    assert expected
+    for suffix in (".json", ".ndjson", ".parquet"):
+        assert cells_of(xpt.with_suffix(suffix)) == expected, suffix
+    typed = []
+    for row, values in zip(cells_of(xpt.with_suffix(".csv")), expected, strict=True):
+        pairs = zip(row, values, strict=True)
+        typed.append([c if isinstance(v, str) else float(c) if c else None for c, v in pairs])
+    assert typed == expected
+
+
 class Defined:
     """What define.xml says of one dataset."""
 
@@ -79,19 +92,7 @@ class Defined:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_all_formats_carry_the_same_cells(name: str, every: Result) -> None:
-    file = every.out / "sdtm" / name.lower()
-    xpt = cells_of(file.with_suffix(".xpt"))
-    assert xpt
-    for suffix in (".json", ".ndjson", ".parquet"):
-        assert cells_of(file.with_suffix(suffix)) == xpt, suffix
-    text = cells_of(file.with_suffix(".csv"))
-    assert len(text) == len(xpt)
-    for row, expected in zip(text, xpt, strict=True):
-        for cell, value in zip(row, expected, strict=True):
-            if isinstance(value, str):
-                assert cell == value
-            else:
-                assert (None if cell == "" else float(cell)) == value
+    same_in_every_format(every.out / "sdtm" / f"{name.lower()}.xpt")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -225,6 +226,8 @@ ODD = [
     'he said "阳性", twice', "a,b;\tc", "C:\\temp\\u0041", "one\u2028two\u2029three\u0085four", "=HYPERLINK(1)", "弱阳性🩸",
     "NA", "first\nsecond\r\nthird", "<b>&amp;</b>", "'single'",
 ]  # fmt: skip
+LONG_NAME = "成分输血科辐照去白细胞单采血小板" * 8  # 384 bytes: 198 of them in CMTRT, the rest in SUPPCM
+NAMES_OF_ODD = ["CM", "DM", "LB", "SUPPCM", "TS"]
 DECIMALS = ["0.30000000000000004", "123456.789012345", "1E-7", "4.10", "33.333333333333336"]
 
 
@@ -244,6 +247,10 @@ def hospital(folder: Path) -> Path:
             line = f'{line[:-1]},"valueQuantity":{{"value":{value},"unit":"mg/L"}}}}'
         lines.append(line + "\n")
     (folder / "fhir" / "Observation.ndjson").write_text("".join(lines), "utf-8")
+    drug = {"resourceType": "MedicationAdministration", "id": "d1", "status": "completed"}
+    drug |= {"subject": {"reference": "Patient/p1"}, "effectiveDateTime": "2024-01-05"}
+    drug |= {"medicationCodeableConcept": {"coding": [{"system": "urn:x", "code": "long"}], "text": LONG_NAME}}
+    (folder / "fhir" / "MedicationAdministration.ndjson").write_text(json.dumps(drug) + "\n", "utf-8")
     (folder / "site" / "observations.csv").write_text(
         "system,code,display,domain,testcd,test,cat,specimen,standard_unit,standard_ucum,result_type\n"
         "urn:lab,TXT,T,LB,HBSAG,Hepatitis B Surface Antigen,SEROLOGY,SERUM,,,text\n"
@@ -273,15 +280,29 @@ def test_odd_texts_and_long_numbers_are_the_same_in_every_format(odd: Result) ->
     # what the hospital wrote, up to line ends in a text
     assert {t for t in ODD if "\n" not in t} | set(DECIMALS) <= given
     assert {float(n) for n in DECIMALS} == {r[stresn] for r in xpt} - {None}
-    for suffix in (".json", ".ndjson", ".parquet"):
-        assert cells_of(file.with_suffix(suffix)) == xpt, suffix
-    for row, expected in zip(cells_of(file.with_suffix(".csv")), xpt, strict=True):
-        assert row[orres] == expected[orres]
-        assert (float(row[stresn]) if row[stresn] else None) == expected[stresn]
     raw = file.with_suffix(".json").read_text("utf-8")
     assert ",0.30000000000000004," in raw, "the shortest text of that number"
     assert "33.333333333333336" in raw
     assert not re.search("[\u0085\u2028\u2029]", raw), "no reader may take them for line ends"
+
+
+@pytest.mark.parametrize("name", NAMES_OF_ODD)
+def test_small_datasets_and_supplemental_qualifiers_too(name: str, odd: Result) -> None:
+    file = odd.out / "sdtm" / f"{name.lower()}.xpt"
+    same_in_every_format(file)
+    found = json.loads(file.with_suffix(".json").read_bytes())
+    assert list(validator().iter_errors(found)) == []
+    assert [c["itemOID"] for c in found["columns"]] == [
+        i.get("OID") for i in Defined(odd.out / "sdtm" / "define.xml", name).items
+    ]
+
+
+def test_the_rest_of_a_long_text_is_in_supp_in_every_format(odd: Result) -> None:
+    for suffix in SUFFIXES.values():
+        cm, _, _ = read_dataset(odd.out / "sdtm" / f"cm{suffix}")
+        supp, label, _ = read_dataset(odd.out / "sdtm" / f"suppcm{suffix}")
+        assert cm["CMTRT"].item() + supp["QVAL"].item() == LONG_NAME
+        assert (supp["IDVARVAL"].item(), label) == ("1", "Supplemental Qualifiers for CM")
 
 
 def test_lines_of_ndjson_are_records(odd: Result) -> None:
@@ -318,7 +339,7 @@ def test_define_xml_points_to_the_preferred_format(
             leaves[group.get("Name")] = leaf.get(HREF)
             assert leaf.get("ID") == group.get(f"{DEF}ArchiveLocationID")
             assert leaf.findtext(f"{DEF}title") == leaf.get(HREF)
-    assert leaves == {n: f"{n.lower()}{first}" for n in ("DM", "LB", "TS")}
+    assert leaves == {n: f"{n.lower()}{first}" for n in NAMES_OF_ODD}
     assert all((sdtm / str(href)).is_file() for href in leaves.values())
     # but for the names of the files define.xml is the same as that of the transport files
     assert define.read_text("utf-8").replace(f"{first}<", ".xpt<").replace(f'{first}"', '.xpt"') == (
@@ -327,7 +348,7 @@ def test_define_xml_points_to_the_preferred_format(
     # a file does not depend on what else is asked for
     datasets = [f"sdtm/*{e}" for e in endings]
     assert hashes(result.out, datasets) == hashes(odd.out, datasets)
-    assert sorted(result.sdtm) == ["DM", "LB", "TS"]
+    assert sorted(result.sdtm) == NAMES_OF_ODD
     for name in result.sdtm:
         pd.testing.assert_frame_equal(result.sdtm[name], odd.sdtm[name], check_exact=True)
         assert result.sdtm[name].attrs == odd.sdtm[name].attrs
