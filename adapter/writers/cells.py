@@ -20,6 +20,9 @@ from adapter.errors import WriteError
 def texts(table: pa.Table, name: str, where: str, first_row: int) -> pa.StringArray:
     """Return a Char column: one array without nulls. `where` and `first_row` name the place in a WriteError."""
     cells = _one(table, name)
+    kind = cells.type.value_type if pa.types.is_dictionary(cells.type) else cells.type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
+        _require(pa.types.is_null(kind), where, kind, "text")
     if not pa.types.is_string(cells.type):
         cells = cells.cast(pa.string())
     cells = pc.ascii_rtrim(cells.fill_null(""), " ")
@@ -33,8 +36,11 @@ def texts(table: pa.Table, name: str, where: str, first_row: int) -> pa.StringAr
 
 def numbers(table: pa.Table, name: str, where: str, first_row: int, whole: bool) -> pa.Array:
     """Return a Num column: one array of float64, or int64 where define.xml says that all are whole; null where missing."""
+    column = _one(table, name)
+    if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
+        _require(pa.types.is_null(column.type), where, column.type, "numbers")
     try:
-        values: npt.NDArray[np.float64] = _one(table, name).cast(pa.float64()).to_numpy(zero_copy_only=False)
+        values: npt.NDArray[np.float64] = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
         endless = np.isinf(values)
         if endless.any():
             row = first_row + int(endless.argmax())
@@ -66,3 +72,8 @@ def used_bytes(cells: pa.StringArray) -> bytes:
 def _one(table: pa.Table, name: str) -> Any:
     column = table.column(name)
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def _require(holds: bool, where: str, found: object, expected: str) -> None:
+    if not holds:
+        raise WriteError(f"{where}: a column of type {found}; expected {expected}")

@@ -349,6 +349,9 @@ def test_a_dataset_without_records_is_whole(form: str, tmp_path: Path) -> None:
         ("LBSTRESN", float("inf"), r"LB\.LBSTRESN, row 2: .*infinite"),
         ("LBSTRESN", float("-inf"), r"LB\.LBSTRESN, row 2: .*infinite"),
         ("LBSEQ", 1.5, r"LB\.LBSEQ, rows from 2: .*integers"),
+        ("LBSEQ", 2**53 + 1, r"LB\.LBSEQ, rows from 2: a number does not fit"),
+        ("LBSTRESN", "4.1", r"LB\.LBSTRESN: a column of type string; expected numbers"),
+        ("LBORRES", 4.1, r"LB\.LBORRES: a column of type double; expected text"),
     ],
 )
 def test_what_xport_cannot_hold_no_format_holds(form: str, name: str, value: Any, says: str) -> None:
