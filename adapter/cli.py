@@ -29,9 +29,9 @@ import click
 from adapter import __version__
 from adapter.commands import TRIAL, TRIAL_OPTION, codes, say, swallow
 from adapter.errors import AdapterError, InputError, OutputError, unknown
+from adapter.writers.formats import SUFFIXES, chosen
 
 PROGRAM = "fhir2cdisc"
-FORMATS = ("xpt",)
 STAGING = ".writing-"
 STOPS = {int(signal.SIGINT): "Ctrl-C", int(signal.SIGTERM): "SIGTERM"}
 
@@ -89,11 +89,10 @@ def _complain(message: str) -> None:
 
 
 def _formats(_: click.Context, __: click.Parameter, value: str) -> str:
-    for one in value.split(","):
-        if one.strip() not in FORMATS:
-            raise click.BadParameter(
-                f"{unknown('format', one.strip(), list(FORMATS))}; other formats are not built yet"
-            )
+    try:
+        chosen(value)
+    except InputError as e:
+        raise click.BadParameter(e.message) from e
     return value
 
 
@@ -176,13 +175,18 @@ def _empty_folder(folder: Path) -> Path:
 @click.option("--cutoff", metavar="DATE", help="Data cut, YYYY-MM-DD.  [default: the last day in the data]")
 @click.option("--timestamp", metavar="T", help="Time the outputs carry, YYYY-MM-DDThh:mm:ss.  [default: the data cut]")
 @click.option(
-    "--format", "format_", metavar="xpt", default="xpt", show_default=True, callback=_formats, help="File format."
+    "--format",
+    metavar="F,F,...",
+    default="xpt",
+    show_default=True,
+    callback=_formats,
+    help=f"One or more of {', '.join(SUFFIXES)}.",
 )
 @click.option("--workers", metavar="N", type=click.IntRange(min=1), help="Processes.  [default: all processors]")
 @click.option("--strict", is_flag=True, help="Check the subjects' resources with fhir.resources: strict.csv.")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier build in the output folder.")
 @click.option("--out", metavar="DIR", required=True, help="Folder for the package; new, empty, or an earlier build.")
-def build(inputs: tuple[str, ...], out: str, workers: int | None, format_: str, **told: Any) -> int:
+def build(inputs: tuple[str, ...], out: str, workers: int | None, **told: Any) -> int:
     """Build the SDTM package of FHIR files, folders of them, or a store.
 
     Exit code 0: done. 3: done, but something could not be used (rejects.ndjson). 2: bad arguments or unreadable input.

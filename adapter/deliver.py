@@ -1,4 +1,4 @@
-"""The driver's second half: map receipts -> XPT, define.xml, trace, rejects, data issues, unmapped codes, manifest."""
+"""The driver's second half: map receipts -> datasets, define.xml, trace, rejects, data issues, unmapped codes, manifest."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from adapter import __version__
 from adapter.accounts import Accounts, Issue
-from adapter.assemble import subject_order, write_part
+from adapter.assemble import write_part
 from adapter.define import build_define, supplement_dataset
 from adapter.derive.days import day_text
 from adapter.errors import RunError
@@ -35,8 +35,12 @@ from adapter.summary import DatasetSummary, summarise
 from adapter.tasks import Context, Setting, write_context
 from adapter.terminology import Codelist, Term, Terminology
 from adapter.trial import Trial
-from adapter.write_task import AssembleTask, assemble_task
+from adapter.write_plan import WritePlan
+from adapter.write_task import assemble_task
+from adapter.writers.define_model import Define
 from adapter.writers.define_xml import STYLESHEET, define_html, define_xml, stylesheet
+from adapter.writers.description import pointing_to
+from adapter.writers.formats import SUFFIXES
 
 Counts = dict[str, Any]
 
@@ -68,8 +72,12 @@ class Delivery:
         ingested: Ingested,
         found: Found,
         timestamp: datetime,
+        formats: Sequence[str] = ("xpt",),
     ) -> Counts:
-        """Write everything but run.json; return the counts that the closing table shows."""
+        """Write everything but run.json; return the counts that the closing table shows.
+
+        formats: of the datasets, in order of preference; define.xml points to the files of the first.
+        """
         accounts = Accounts()
         for r in receipts:
             accounts.add(r.accounts)
@@ -80,13 +88,14 @@ class Delivery:
         context.timestamp = timestamp
         reference = self._reference_datasets(context, receipts)
         accounts.issues += self._outside_codelists(context) + _not_ascii(context)
-        self._datasets(context, receipts, reference)
         documented = [(d, context.summaries[d.name]) for d in in_document_order(shipped())]
         for d in in_document_order(shipped()):
             extra = context.supplement_summaries.get(d.name)
             if extra is not None and extra.rows:
                 documented.append((supplement_dataset(d), extra))
         define = build_define(self.trial, self.terminology, documented, timestamp, __version__)
+        define = pointing_to(define, SUFFIXES[formats[0]])
+        self._datasets(context, receipts, reference, define, formats)
         document = define_xml(define)
         self.output.path("sdtm/define.xml").write_bytes(document)
         self.output.path("sdtm/define.html").write_bytes(define_html(document))
@@ -117,28 +126,16 @@ class Delivery:
                 parts[d.name] = str(path)
         return parts
 
-    def _datasets(self, context: Context, receipts: Sequence[MapReceipt], reference: Mapping[str, str]) -> None:
+    def _datasets(
+        self,
+        context: Context,
+        receipts: Sequence[MapReceipt],
+        reference: Mapping[str, str],
+        define: Define,
+        formats: Sequence[str],
+    ) -> None:
         path = write_context(self.setting, "assemble", context)
-        tasks = []
-        for d in shipped():
-            if d.reference:
-                rows = context.summaries[d.name].rows
-                if not rows:
-                    continue
-                tasks.append(self._task(d.name, False, (reference[d.name],), ((0, rows),), path))
-                continue
-            some = [r for r in receipts if d.name in r.parts]
-            if not some:
-                continue
-            order = tuple(subject_order([r.summaries[d.name].subjects for r in some]))
-            more = [r for r in receipts if d.name in r.extras]
-            extra_order = tuple(subject_order([r.extra_counts[d.name] for r in more]))
-            parts, extras = tuple(r.parts[d.name] for r in some), tuple(r.extras[d.name] for r in more)
-            tasks.append(self._task(d.name, False, parts, order, path, extras, extra_order, trace=True))
-            supp = [r for r in receipts if d.name in r.supplements]
-            if supp:
-                order = tuple(subject_order([r.supplement_summaries[d.name].subjects for r in supp]))
-                tasks.append(self._task(d.name, True, tuple(r.supplements[d.name] for r in supp), order, path))
+        tasks = WritePlan(self.output, self.setting, context, path, define, formats).tasks(receipts, reference)
         done = Counter[str]()
         self.progress("assemble", 0, len(tasks))
 
@@ -146,25 +143,7 @@ class Delivery:
             done["n"] += 1
             self.progress("assemble", done["n"], len(tasks))
 
-        self.runner.run(assemble_task, sorted(tasks, key=lambda t: -sum(n for _, n in t.order)), told)
-
-    def _task(
-        self,
-        name: str,
-        supplement: bool,
-        parts: tuple[str, ...],
-        order: tuple[tuple[int, int], ...],
-        context: str,
-        extras: tuple[str, ...] = (),
-        extra_order: tuple[tuple[int, int], ...] = (),
-        trace: bool = False,
-    ) -> AssembleTask:
-        file = f"{'supp' if supplement else ''}{name.lower()}"
-        xpt = str(self.output.path(f"sdtm/{file}.xpt"))
-        where = str(self.output.path(f"trace/{file}.parquet")) if trace else ""
-        return AssembleTask(
-            name, name, supplement, parts, order, extras, extra_order, self.setting, context, xpt, where
-        )
+        self.runner.run(assemble_task, tasks, told)
 
     def _outside_codelists(self, context: Context) -> list[Issue]:
         """Report values outside codelists that may not be extended; they stay in the data."""

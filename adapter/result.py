@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,21 +12,22 @@ import pandas as pd
 
 from adapter.errors import InputError, unknown
 from adapter.registry import shipped
+from adapter.writers.formats import dataset_files
 
 REJECT_COLUMNS = ("file", "line", "offset", "resource_type", "keyed_id", "reason", "element", "message")
 STRICT_TEXTS = ("file", "resource_type", "keyed_id", "fhir", "element", "kind")
 
 
 class Datasets(Mapping[str, pd.DataFrame]):
-    """The datasets of a folder of XPT files; each is read when it is first asked for.
+    """The datasets of a folder, in any format of ours; each is read when it is first asked for.
 
-    A frame has the variables as columns, empty text for missing characters, and the variables' labels in
+    Of several formats the first of xpt, dataset-json, ndjson, parquet, csv is read: they hold the same cells. A frame
+    has the variables as columns, empty text for missing characters, and the variables' labels in
     `frame.attrs["labels"]` (dataset label in `frame.attrs["label"]`).
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._files = {p.stem.upper(): p for p in sorted(folder.glob("*.xpt"))}
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self._files = dataset_files(Path(folder))
         self._read: dict[str, pd.DataFrame] = {}
 
     def __getitem__(self, name: str) -> pd.DataFrame:
@@ -43,10 +45,10 @@ class Datasets(Mapping[str, pd.DataFrame]):
 
 
 def read_dataset(path: Path) -> pd.DataFrame:
-    """Return one of our XPT files as a frame with labels."""
-    from adapter.writers.xpt_read import read_xpt
+    """Return one of our dataset files (.xpt, .json, .ndjson, .parquet, .csv) as a frame with labels."""
+    from adapter.writers import read
 
-    frame, label, labels = read_xpt(path)
+    frame, label, labels = read.read_dataset(path)
     frame.attrs.update(label=label, labels=labels)
     return frame
 

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -22,20 +22,18 @@ from adapter.derive.days import EPOCH
 from adapter.enrolment import Enrolled, read_enrolment
 from adapter.errors import InputError, RunError
 from adapter.executors import TaskRunner, local_executor
-from adapter.identify import Subject
 from adapter.ingest import Ingest, Ingested, Progress, buckets_for
-from adapter.intake.intake import bucket_of
 from adapter.map import NEVER
 from adapter.output import OutputFolder
 from adapter.result import Result
 from adapter.site import KEY_FILE, open_site, own_servers
 from adapter.sources.files import RANGE_BYTES, Found, find_files
-from adapter.store.segments import Segment
 from adapter.store.store import Store, StoreFacts
 from adapter.strict_task import check_files
-from adapter.subject_tasks import MapReceipt, SubjectsTask, map_task, survey_task
+from adapter.subject_tasks import MapReceipt, SubjectsTask, map_task, subject_groups, survey_task
 from adapter.tasks import Context, Setting, knowledge_of, write_context
 from adapter.trial import Trial, resolve_trial
+from adapter.writers.formats import chosen
 
 
 def _silent(stage: str, done: int, total: int) -> None:
@@ -54,6 +52,7 @@ class Request:
     store: str | None = None
     cutoff: str | None = None
     timestamp: str | None = None
+    format: tuple[str, ...] = ("xpt",)
     workers: int = 1
     overwrite: bool = False
     strict: bool = False
@@ -69,6 +68,7 @@ def build(
     store: str | os.PathLike[str] | None = None,
     cutoff: str | None = None,
     timestamp: str | None = None,
+    format: str | Iterable[str] = "xpt",
     workers: int | None = None,
     overwrite: bool = False,
     strict: bool = False,
@@ -81,6 +81,7 @@ def build(
     inputs: files, folders, or a store. enrolment: the log (CSV); without one, ResearchSubject and Consent decide.
     trial: a shipped trial's name or a folder. site: the private folder with key, link file and the site's own maps
     (default: `site` beside the log). store: keep what was read there and read only what is new. cutoff: data cut, a day.
+    format: of the datasets, one or several of xpt, dataset-json, ndjson, parquet, csv ("xpt,csv", or one each).
     workers: processes (default: all processors). executor: makes an Executor to run on instead. strict: writes strict.csv.
 
     Raises InputError (arguments and input), StoreError, WriteError, RunError; all are AdapterError.
@@ -95,6 +96,7 @@ def build(
         store=None if store is None else os.fspath(store),
         cutoff=cutoff,
         timestamp=timestamp,
+        format=chosen(format),
         workers=workers or os.cpu_count() or 1,
         overwrite=overwrite,
         strict=strict,
@@ -148,7 +150,7 @@ class _Build:
                     self._mark("strict")
                 context, receipts = self._map(ingested, store, setting, trial, cut, runner)
                 self._mark("map")
-                counts = delivery.write(context, receipts, ingested, found, _stamp(r.timestamp, context.cut))
+                counts = delivery.write(context, receipts, ingested, found, _stamp(r.timestamp, context.cut), r.format)
                 self._mark("assemble")
             delivery.write_run(self._run_facts(store_folder))
             output.finish()
@@ -242,34 +244,6 @@ class _Build:
             self.progress("map", done["map"], len(tasks))
 
         return context, runner.run(map_task, tasks, told)
-
-
-GROUP_ROWS = 120_000
-"""Rows mapped at a time: enough that pandas' cost per call does not matter, few enough for a worker's memory."""
-
-
-def subject_groups(
-    subjects: Sequence[Subject], segments: Sequence[Segment], buckets: int
-) -> list[tuple[str, tuple[int, ...]]]:
-    """Return (label, subject numbers) of the map tasks: neighbouring buckets together, up to about GROUP_ROWS rows."""
-    rows = Counter[int]()
-    for segment in segments:
-        rows.update(dict(zip(segment.buckets, segment.sizes, strict=True)))
-    by_bucket: dict[int, list[int]] = {}
-    for i, s in enumerate(subjects):
-        by_bucket.setdefault(bucket_of(s.identities[0], buckets), []).append(i)
-    groups: list[tuple[str, tuple[int, ...]]] = []
-    held: list[int] = []
-    size, first = 0, 0
-    for b in range(buckets):
-        if held and size + rows[b] > GROUP_ROWS:
-            groups.append((f"buckets {first} to {b - 1}", tuple(held)))
-            held, size, first = [], 0, b
-        held += by_bucket.get(b, [])
-        size += rows[b]
-    if held:
-        groups.append((f"buckets {first} to {buckets - 1}", tuple(held)))
-    return groups
 
 
 def _work_folder(output: OutputFolder) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ import pyarrow.compute as pc
 from adapter.accounts import Accounts
 from adapter.assemble import write_part
 from adapter.identify import Subject
+from adapter.intake.intake import bucket_of
 from adapter.intake.tables import DELETION
 from adapter.map import map_subjects
 from adapter.registry import shipped
@@ -127,3 +129,31 @@ def _runs(names: list[str]) -> dict[str, int]:
 def _plain_strings(table: pa.Table) -> pa.Table:
     fields = [pa.field(f.name, pa.string() if pa.types.is_large_string(f.type) else f.type) for f in table.schema]
     return table.cast(pa.schema(fields))
+
+
+GROUP_ROWS = 120_000
+"""Rows mapped at a time: enough that pandas' cost per call does not matter, few enough for a worker's memory."""
+
+
+def subject_groups(
+    subjects: Sequence[Subject], segments: Sequence[Segment], buckets: int
+) -> list[tuple[str, tuple[int, ...]]]:
+    """Return (label, subject numbers) of the map tasks: neighbouring buckets together, up to about GROUP_ROWS rows."""
+    rows = Counter[int]()
+    for segment in segments:
+        rows.update(dict(zip(segment.buckets, segment.sizes, strict=True)))
+    by_bucket: dict[int, list[int]] = {}
+    for i, s in enumerate(subjects):
+        by_bucket.setdefault(bucket_of(s.identities[0], buckets), []).append(i)
+    groups: list[tuple[str, tuple[int, ...]]] = []
+    held: list[int] = []
+    size, first = 0, 0
+    for b in range(buckets):
+        if held and size + rows[b] > GROUP_ROWS:
+            groups.append((f"buckets {first} to {b - 1}", tuple(held)))
+            held, size, first = [], 0, b
+        held += by_bucket.get(b, [])
+        size += rows[b]
+    if held:
+        groups.append((f"buckets {first} to {buckets - 1}", tuple(held)))
+    return groups

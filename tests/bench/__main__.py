@@ -172,6 +172,12 @@ def main(quick: bool) -> None:
         say("\nXPT rows of 25 columns per CPU second, one core")
         for name, rate in xpt(100_000 if quick else 300_000).items():
             say(f"  {name:24} {rate:12,.1f}")
+        from tests.bench.bench_formats import lines
+        from tests.bench.bench_formats import run as formats
+
+        say("\nrows of 25 columns per CPU second, one core; x: as fast as pandas or pyarrow")
+        for line in lines(formats(100_000 if quick else 300_000)):
+            say(line)
         os.sched_setaffinity(0, everywhere)
         say("\nwhole build, one worker on one core")
         for name, folder in (("in order", source), ("shuffled", shuffled(source, work / "shuffled"))):

@@ -92,8 +92,7 @@ def test_build_has_the_options_that_the_python_api_has() -> None:
     from adapter import build
 
     python = set(inspect.signature(build).parameters) - {"progress", "executor", "range_bytes"}
-    command = {p.name for p in COMMANDS["build"].params} - {"format_"}
-    assert command == python
+    assert {p.name for p in COMMANDS["build"].params} == python
 
 
 @pytest.mark.parametrize("entry", [("-m", "adapter.cli"), (str(REPO / "cli.py"),)], ids=["module", "cli.py"])
@@ -233,13 +232,15 @@ def test_options_reach_the_build(tmp_path: Path) -> None:
     (tmp_path / "site").rename(tmp_path / "elsewhere")
     trial = REPO / "mappings" / "trials" / "pgf_msc"
     options = {"enrolment": log, "site": tmp_path / "elsewhere", "store": tmp_path / "store", "trial": trial}
-    texts = {"cutoff": "2024-03-05", "timestamp": "2024-04-06T07:08:09", "workers": "1", "format": "xpt"}
+    texts = {"cutoff": "2024-03-05", "timestamp": "2024-04-06T07:08:09", "workers": "1", "format": "csv,xpt"}
     out = tmp_path / "out"
     named = [f"--{k}={v}" for k, v in {**options, **texts, "out": out}.items()]
     assert cli.main(["build", str(fhir), *named]) == 0
     request = json.loads((out / "run.json").read_bytes())["request"]
     assert {k: request[k] for k in options} == {k: str(v) for k, v in options.items()}
     assert (request["cutoff"], request["timestamp"], request["workers"]) == ("2024-03-05", "2024-04-06T07:08:09", 1)
+    assert request["format"] == ["xpt", "csv"]
+    assert (out / "sdtm" / "dm.csv").is_file()
     assert json.loads((out / "manifest.json").read_bytes())["data_cut"] == "2024-03-05"
     assert "2024-04-06T07:08:09" in (out / "sdtm" / "define.xml").read_text("utf-8")
     assert (tmp_path / "store" / "store.json").is_file()
@@ -338,7 +339,12 @@ BAD: dict[str, tuple[Spoil, int, str]] = {
     "store of another key": (other_key, 1, r"store"),
     "cut-off that is no day": (given("--cutoff", "2024-13-01"), 2, r"'2024-13-01' is no day"),
     "timestamp that is no time": (given("--timestamp", "noon"), 2, r"'noon' is no time"),
-    "format not built": (given("--format", "parquet"), 2, r"unknown format 'parquet'; known are: xpt"),
+    "unknown format": (
+        given("--format", "xpt,parqet"),
+        2,
+        r"unknown format 'parqet'; known are: xpt, dataset-json, ndjson, parquet, csv; did you mean 'parquet'",
+    ),
+    "no format": (given("--format", ""), 2, r"unknown format ''"),
     "no workers": (given("--workers", "0"), 2, r"--workers"),
     "unknown option": (given("--colour", "red"), 2, r"--colour"),
 }

@@ -66,6 +66,7 @@ LAYERS = (
         "subject_tasks",
         "write_task",
         "strict_task",
+        "write_plan",
         "executors",
         "ingest",
         "subjects",
