@@ -209,7 +209,7 @@ def test_the_manifest_lists_every_file(every: Result) -> None:
 def test_bytes_are_the_same_for_any_number_of_workers(
     demo10: Cohort, every: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapter.run.GROUP_ROWS", 1500)
+    monkeypatch.setattr("adapter.subject_tasks.GROUP_ROWS", 1500)
     out = tmp_path / "out"
     build(
         demo10.fhir, out=out, enrolment=demo10.log, site=demo10.site, workers=3, range_bytes=SMALL_RANGE,
