@@ -152,8 +152,13 @@ def expand_trace(d: Dataset, s: DatasetSummary, chunk: pa.Table) -> pa.Table:
     if not variables or not chunk.num_rows:
         return TRACE_SCHEMA.empty_table()
     filled = np.column_stack([_filled(chunk.column(v.name)) for v in variables])
-    record, which = np.nonzero(filled)
     kinds = chunk.column("_type").combine_chunks().dictionary_encode()
+    # a value that is read from another type (IEDTC: a result, or the log) does not come from this record's resource
+    names = kinds.dictionary.to_pylist()
+    read = np.array([[isinstance(v.source, Call) or bool(element_of(v, k)) for k in names] for v in variables])
+    if not read.all():
+        filled &= read[:, kinds.indices.to_numpy()].T
+    record, which = np.nonzero(filled)
     elements = chunk.column("_element").combine_chunks().dictionary_encode()
     return _trace_rows(d, variables, chunk, record, which, kinds, elements)
 

@@ -184,7 +184,7 @@ class DefineBuilder:
             mine.setdefault(term, "")
             if decodes.get(term):
                 mine[term] = decodes[term]
-        return oid("CL", known.name)
+        return oid("CL", *known.name.split())
 
     def _values(self, d: Dataset, v: Variable, s: DatasetSummary, level: ValueLevel, parent: Dataset | None) -> str:
         refs = []
@@ -231,7 +231,7 @@ def _code_list(c: Codelist, used: Mapping[str, str]) -> m.CodeList:
     complete = all(t.decode for t in terms)
     final = terms if complete else [m.Term(t.value, None, t.ccode, t.extended) for t in terms]
     standard = None if not c.ccode else DEFINE_CT if c.package == "DEFINE-XML" else SDTM_CT
-    return m.CodeList(oid("CL", c.name), c.title, "text", standard, c.ccode or None, tuple(final))
+    return m.CodeList(oid("CL", *c.name.split()), c.title, "text", standard, c.ccode or None, tuple(final))
 
 
 def _told_apart(s: DatasetSummary, level: ValueLevel) -> list[tuple[str, Level]]:

@@ -31,7 +31,7 @@ from adapter.registry import in_document_order, shipped
 from adapter.sources.files import Found, sha256_of
 from adapter.spec import Dataset
 from adapter.subject_tasks import MapReceipt
-from adapter.summary import DatasetSummary, summarise
+from adapter.summary import DatasetSummary, companions_of, summarise
 from adapter.tasks import Context, Setting, write_context
 from adapter.terminology import Codelist, Term, Terminology
 from adapter.trial import Trial
@@ -114,9 +114,7 @@ class Delivery:
                 frame, _ = evaluate(d, d.records(self.trial, run).frame, {}, self.trial.setting)
                 types = {v.name: v.type for v in d.main}
                 coded = [v.name for v in d.main if v.codelist]
-                context.summaries[d.name] = summarise(
-                    frame, dict(types), coded, d.value_levels, [("TSPARMCD", "TSPARM")]
-                )
+                context.summaries[d.name] = summarise(frame, dict(types), coded, d.value_levels, companions_of(d))
                 table = pa.Table.from_pandas(frame, preserve_index=False)
                 fields = [
                     pa.field(f.name, pa.string() if pa.types.is_large_string(f.type) else f.type) for f in table.schema

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from adapter.errors import DeclarationError
-from adapter.spec import Call, Const, Dataset, Path, Ref, Setting, Variable
+from adapter.spec import Call, Const, Dataset, Path, Ref, Setting, Variable, Whole
 
 Content = Callable[[npt.NDArray[np.int64]], list[str]]
 
@@ -26,7 +26,7 @@ def evaluate(
 
     records: one row per record, with USUBJID where the dataset has it. content: positions of records -> what their
     sources say, for records that have all keys in common; it never depends on keyed ids or places. others: evaluated
-    datasets that `ref` reads, one record per subject. setting: dotted name -> value of the trial.
+    datasets that `ref` (one record per subject) and `whole` read. setting: dotted name -> value of the trial.
     """
     records = records[[c for c in records.columns if c in _needed(dataset)]]
     if len(records) > 1:
@@ -120,7 +120,9 @@ class _Evaluation:
             return self._ref(s)
         return s.function(*(self._argument(a) for a in s.arguments), **resolved_settings(s, self.setting))
 
-    def _argument(self, argument: str | Ref) -> pd.Series[Any]:
+    def _argument(self, argument: str | Ref | Whole) -> pd.Series[Any] | pd.DataFrame:
+        if isinstance(argument, Whole):
+            return self.others[argument.dataset]
         if isinstance(argument, Ref):
             return self._ref(argument)
         if any(v.name == argument for v in self.dataset.variables):

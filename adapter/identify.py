@@ -29,7 +29,6 @@ from adapter.intake.structs import (
     HEAD,
     NONE,
     BiologicallyDerivedProduct,
-    CodeableConcept,
     Consent,
     Identifier,
     Medication,
@@ -47,15 +46,11 @@ class ResearchStudy(Resource, gc=False):
     identifier: list[Identifier] | None = None
 
 
-class ScopedConsent(Consent, gc=False):
-    scope: CodeableConcept | None = None
-
-
 DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
     "Patient": msgspec.json.Decoder(Patient),
     "ResearchStudy": msgspec.json.Decoder(ResearchStudy),
     "ResearchSubject": msgspec.json.Decoder(ResearchSubject),
-    "Consent": msgspec.json.Decoder(ScopedConsent),
+    "Consent": msgspec.json.Decoder(Consent),
     "Medication": msgspec.json.Decoder(Medication),
     "BiologicallyDerivedProduct": msgspec.json.Decoder(BiologicallyDerivedProduct),
 }
@@ -146,7 +141,7 @@ def _take(
         start = _day(clock, r.period.start) if r.period else ""
         arm, study = r.actualArm or r.assignedArm or "", _study(r.study, keyer, own)
         found.candidates.append(Candidate(_version(r, line, keyer), patient, subjid, arm, start, state_of(r), study))
-    elif isinstance(r, ScopedConsent) and _to_research(r) and (patient := _patient(r.patient, keyer, own)):
+    elif isinstance(r, Consent) and _to_research(r) and (patient := _patient(r.patient, keyer, own)):
         given = r.status in GIVEN_CONSENT
         found.consents.append(ConsentDay(_version(r, line, keyer), patient, _day(clock, r.dateTime), given))
 
@@ -157,7 +152,7 @@ def state_of(r: ResearchSubject) -> str:
     return ((states[-1] if states else r.status) or "").partition("\n")[0]
 
 
-def _to_research(r: ScopedConsent) -> bool:
+def _to_research(r: Consent) -> bool:
     # consents to treatment or to the hospital's privacy rules are many, and say nothing about the trial
     return r.scope is None or "research" in (bare_codes([r.scope]) or "").split("\n")
 

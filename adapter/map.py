@@ -23,7 +23,7 @@ from adapter.reasons import REASONS
 from adapter.records import Facts, Inputs, Records
 from adapter.registry import record_order
 from adapter.spec import Dataset, ValueLevel
-from adapter.summary import DatasetSummary, summarise
+from adapter.summary import DatasetSummary, companions_of, summarise
 from adapter.supplement import supplement
 from adapter.trial import Trial
 from adapter.usable import usable_facts
@@ -56,6 +56,9 @@ def subject_frame(subjects: Sequence[Subject]) -> pd.DataFrame:
     """Return the enrolment log as a frame indexed by USUBJID; its criteria columns as `ie_<code>`."""
     columns = [c for c in subjects[0].enrolled.__slots__ if c not in ("patient", "criteria")] if subjects else []
     rows = [{c: getattr(s.enrolled, c) for c in columns} | {"survivor": s.survivor} for s in subjects]
+    for code in sorted({c for s in subjects for c in s.enrolled.criteria}):
+        for row, s in zip(rows, subjects, strict=True):
+            row[f"ie_{code}"] = s.enrolled.criteria.get(code, "")
     return pd.DataFrame(rows, index=pd.Index([s.usubjid for s in subjects], name="USUBJID", dtype="str"))
 
 
@@ -134,9 +137,10 @@ def _made(
     main, supp = supplement(d, frame)
     types = {v.name: v.type for v in d.main}
     coded = [v.name for v in d.main if v.codelist and v.type == "Char"]
-    companions = [(v.name, _companion(v.name, d)) for v in d.main if _companion(v.name, d)]
-    summary = summarise(main, dict(types), coded, d.value_levels, companions)
-    placed = records.frame[["resource", "row"]] if "resource" in records.frame else records.frame[[]]
+    summary = summarise(main, dict(types), coded, d.value_levels, companions_of(d))
+    # the trace names a record by its number: where a subject has several without one (SV), none of them can be named
+    named = "resource" in records.frame and (d.sequence or not d.repeating)
+    placed = records.frame[["resource", "row"]] if named else records.frame[[]]
     source = _sources(placed.loc[labels] if len(placed) else placed, facts)
     columns: dict[str, Any] = {
         v.name: pa.array(main[v.name], pa.string() if v.type == "Char" else pa.float64(), from_pandas=True)
@@ -145,12 +149,6 @@ def _made(
     table = pa.table({**columns, **source})
     supp_summary = _supplement_summary(supp)
     return MadeDataset(table, supp, _extra(d, frame, records, labels, facts), summary, supp_summary)
-
-
-def _companion(name: str, d: Dataset) -> str:
-    """Return the variable that decodes a short name: LBTESTCD -> LBTEST, TSPARMCD -> TSPARM, ARMCD -> ARM."""
-    other = name[:-2]
-    return other if name.endswith("CD") and any(v.name == other for v in d.main) else ""
 
 
 def _supplement_summary(supp: pd.DataFrame) -> DatasetSummary:

@@ -112,6 +112,16 @@ REASONS: dict[str, Reason] = {
         "issue", "the unit of a reference range is in no unit table; its limits were left out"
     ),
     "non-ascii": Reason("issue", "the value is not ASCII; listed once with the number of its records"),
+    "element-out-of-order": Reason("issue", "by its rule an element begins before the one ahead of it in the plan"),
+    "visit-out-of-order": Reason("issue", "a visit took place before one that is planned ahead of it had ended"),
+    "consent-differs": Reason("issue", "a Consent to research has another day than the enrolment log"),
+    "death-contradicted": Reason("issue", "deceasedBoolean is false, but there is a date of death; the date counts"),
+    "death-before-last-fact": Reason("issue", "something that shows the subject alive is dated after the death"),
+    "death-only-in-log": Reason("issue", "the enrolment log says that the subject died, the Patient resource does not"),
+    "disposition-unmapped": Reason("issue", "a reason of the enrolment log is in no row of dispositions.csv"),
+    "disposition-unknown": Reason("issue", "study treatment ended before it was completed, and nothing says why"),
+    "criterion-unknown": Reason("issue", "neither the data nor the enrolment log decide an eligibility criterion"),
+    "criterion-contradicted": Reason("issue", "data and enrolment log disagree on an eligibility criterion"),
     "duplicate-key": Reason("issue", "another record has the same keys"),
 }
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from adapter.errors import DeclarationError, unknown
-from adapter.spec import Call, Dataset, Ref
+from adapter.spec import Call, Dataset, Ref, Whole
 
 PACKAGES = ("mappings.sdtm", "mappings.adam")
 
@@ -61,11 +61,15 @@ def ordered(datasets: list[Dataset]) -> tuple[Dataset, ...]:
 
 
 def references(d: Dataset) -> set[tuple[str, str]]:
-    """Return the (dataset, variable) pairs that a dataset's variables read from other datasets."""
+    """Return the (dataset, variable) pairs that a dataset's variables read from other datasets.
+
+    A whole dataset stands as its USUBJID, by which it is read.
+    """
     found = set()
     for v in d.variables:
         sources = [v.source, *(v.source.arguments if isinstance(v.source, Call) else ())]
         found |= {(s.dataset, s.variable) for s in sources if isinstance(s, Ref) and s.dataset != d.name}
+        found |= {(s.dataset, "USUBJID") for s in sources if isinstance(s, Whole)}
     return found
 
 

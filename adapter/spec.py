@@ -43,6 +43,7 @@ __all__ = [
     "Source",
     "ValueLevel",
     "Variable",
+    "Whole",
     "call",
     "const",
     "issues_of",
@@ -51,6 +52,7 @@ __all__ = [
     "path",
     "ref",
     "setting",
+    "whole",
 ]
 
 Type = Literal["Char", "Num"]
@@ -99,6 +101,13 @@ class Ref:
 
 
 @dataclass(frozen=True, slots=True)
+class Whole:
+    """All variables of another dataset, of the same subjects: what a function of several of its records is given."""
+
+    dataset: str
+
+
+@dataclass(frozen=True, slots=True)
 class Setting:
     """A value of the trial definition, by its dotted name."""
 
@@ -107,10 +116,13 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A pure function of vectors (columns, other variables, refs) and settings; returns one vector of the same length."""
+    """A pure function of vectors (columns, other variables, refs), of whole datasets and of settings; returns one vector.
+
+    The vector is as long as the records of the dataset it is declared in.
+    """
 
     function: Callable[..., Any]
-    arguments: tuple[str | Ref, ...]
+    arguments: tuple[str | Ref | Whole, ...]
     settings: Mapping[str, Any]
 
     def method(self, resolved: Mapping[str, Any]) -> str:
@@ -130,7 +142,9 @@ class Call:
 Source = Path | Const | Ref | Call | Setting
 
 
-def _name(argument: str | Ref) -> str:
+def _name(argument: str | Ref | Whole) -> str:
+    if isinstance(argument, Whole):
+        return argument.dataset
     return argument if isinstance(argument, str) else f"{argument.dataset}.{argument.variable}"
 
 
@@ -151,11 +165,16 @@ def ref(name: str) -> Ref:
     return Ref(dataset, variable)
 
 
+def whole(dataset: str) -> Whole:
+    """Return the argument 'the records of that dataset' of a call: its frame of variables, sorted by its keys."""
+    return Whole(dataset)
+
+
 def setting(name: str) -> Setting:
     return Setting(name)
 
 
-def call(function: Callable[..., Any], *arguments: str | Ref, **settings: Any) -> Call:
+def call(function: Callable[..., Any], *arguments: str | Ref | Whole, **settings: Any) -> Call:
     return Call(function, arguments, settings)
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from adapter.spec import ValueLevel
+from adapter.spec import Dataset, ValueLevel
 
 
 @dataclass(slots=True)
@@ -81,6 +81,12 @@ class DatasetSummary:
 
 def level_key(level: ValueLevel) -> str:
     return f"{level.variable} by {level.by}"
+
+
+def companions_of(d: Dataset) -> list[tuple[str, str]]:
+    """Return the short names of a dataset and what decodes them: LBTESTCD, LBTEST; TSPARMCD, TSPARM; ARMCD, ARM."""
+    names = [v.name for v in d.main]
+    return [(n, n[:-2]) for n in names if n.endswith("CD") and n[:-2] in names]
 
 
 def summarise(

@@ -80,14 +80,19 @@ class Terminology:
         return cls(tuple(_codelist(group) for group in rows.values()))
 
     def codelist(self, name: str) -> Codelist:
-        """Return a codelist by C-code (`C66742`) or short name (`NY`). Raises DeclarationError if there is none."""
+        """Return a codelist by C-code (`C66742`) or short name (`NY`). Raises DeclarationError if there is none.
+
+        Several names, blank-separated, are one list of all their terms: a variable may be bound to several (DSDECOD).
+        """
         found = self._index.get(name)
+        if found is None and " " in name:
+            return _together([self.codelist(n) for n in name.split()])
         if found is None:
             raise DeclarationError(unknown("codelist", name, sorted(self._index)))
         return found
 
     def __contains__(self, name: str) -> bool:
-        return name in self._index
+        return all(n in self._index for n in name.split())
 
     def is_term(self, name: str, value: str) -> bool:
         """Return whether the value is in the codelist, exactly as spelled."""
@@ -102,6 +107,13 @@ class Terminology:
         """Return a terminology with these codelists added; one of the same name replaces the earlier one."""
         names = {c.name for c in codelists}
         return Terminology((*(c for c in self.codelists if c.name not in names), *codelists))
+
+
+def _together(parts: list[Codelist]) -> Codelist:
+    """Return the terms of several codelists as one, which is no codelist of a standard though its terms are."""
+    terms = {t.value: t for c in reversed(parts) for t in c.terms.values()}
+    names, titles = " ".join(c.name for c in parts), ", ".join(c.title for c in parts)
+    return Codelist("", names, titles, any(c.extensible for c in parts), MappingProxyType(terms))
 
 
 def _codelist(rows: list[Row]) -> Codelist:

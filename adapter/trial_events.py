@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from adapter.trial_models import Code8, Count, Days, Id, NotNegative, Part, Text, Words, about
+from adapter.trial_models import Code8, Count, Days, Id, NotNegative, Part, Positive, Text, Words, about
 from adapter.trial_rules import Action, Origin
 
 # --- time to event (§6) ----------------------------------------------------------------------------------------------
@@ -135,6 +135,10 @@ class Eligibility(Part):
     organ_grade: Count = about("CTCAE grade from which a hepatic or renal value is severe dysfunction")
     hepatic: Words = about("LBTESTCDs of the liver")
     renal: Words = about("LBTESTCDs of the kidney")
+    severe_above: dict[Code8, Positive] = about(
+        "LBTESTCD → multiple of the upper limit of normal above which a value is of that grade; others decide nothing",
+        {},
+    )
     window_days: Days = about("Values this many days before consent, up to randomisation, can decide")
     version: Text = about("Protocol version in force (TIVERS), unless the log names another")
 

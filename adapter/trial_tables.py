@@ -39,7 +39,10 @@ class Visit(Part):
     target_day: Whole = about("Planned day, counted from the anchor")
     days_before: Whole = about("Days the visit may be early")
     days_after: Whole = about("Days the visit may be late")
-    epoch: Text = about("EPOCH in which it is planned")
+    extent: Literal["day", "window"] = about(
+        "What the visit takes up (SV): the one day nearest to its target, or every contact of its window", "day"
+    )
+    epoch: Text = about("EPOCH in which it is planned; a visit whose day lies in another one is not due")
     AVISIT: str = about("Name of the analysis visit whose target this is; empty = not one", "")
     procedures: Cells = about("What is planned at the visit", ())
     TVSTRL: Text200 = about("Rule for the start of the visit")

@@ -36,9 +36,9 @@ def identifiers(domain: str, sequence: bool = True) -> tuple[Variable, ...]:
     return tuple(found)
 
 
-def study_day_of(name: str, label: str, date: str) -> Variable:
+def study_day_of(name: str, label: str, date: str, core: Any = "Perm") -> Variable:
     """Return a --DY variable: study day of another date variable, from RFSTDTC (protocol §2)."""
-    return Variable(name, label, "Num", call(study_day, date, ref("DM.RFSTDTC")), DERIVED, "Perm", "Timing")
+    return Variable(name, label, "Num", call(study_day, date, ref("DM.RFSTDTC")), DERIVED, core, "Timing")
 
 
 def text(column: pd.Series[Any]) -> pd.Series[str]:

@@ -31,6 +31,11 @@ def day_texts(days: Series[Any]) -> Series[str]:
     return pd.Series(texts[codes], index=days.index, dtype="str")
 
 
+def clock(instant: str) -> str:
+    """Return the time of an ISO instant; a minute stands for its first second. Such texts compare as times."""
+    return instant[11:] + ":00" if len(instant) == 16 else instant[11:]
+
+
 def study_day(dtc: Series[Any], reference: Series[Any]) -> Series[float]:
     """{a0} minus {a1}, in days, plus 1 where {a0} is on or after {a1}; empty where either is not a complete date. \
 There is no day 0.

@@ -87,7 +87,7 @@ without a time on that day counts as {untimed} the first treatment.
     """
     text = dtc.astype("str").fillna("")
     first, number = distinct_rows([text, reference])  # results come in panels: each time is compared once
-    at = _at_or_before(text.iloc[first], reference.iloc[first].astype("str").fillna(""), untimed)
+    at = at_or_before(text.iloc[first], reference.iloc[first].astype("str").fillna(""), untimed)
     before = at[number] & (result.astype("str").fillna("") != "").to_numpy()
     place = np.flatnonzero(before)
     candidates = pd.DataFrame({"subject": usubjid.iloc[place].to_numpy(), "when": text.iloc[place].to_numpy()})
@@ -102,7 +102,7 @@ without a time on that day counts as {untimed} the first treatment.
     return pd.Series(flags, index=dtc.index, dtype="str")
 
 
-def _at_or_before(text: Series[Any], ref: Series[Any], untimed: str) -> npt.NDArray[np.bool_]:
+def at_or_before(text: Series[Any], ref: Series[Any], untimed: str) -> npt.NDArray[np.bool_]:
     """Return which ISO times are at or before the reference; what is not known to the day is not."""
     day, ref_day = text.str.slice(0, 10), ref.str.slice(0, 10)
     complete = (text.str.len() >= 10) & (ref.str.len() >= 10)
@@ -110,7 +110,8 @@ def _at_or_before(text: Series[Any], ref: Series[Any], untimed: str) -> npt.NDAr
     same_day = day == ref_day
     # ISO texts of one precision compare as times; a minute stands for its first second
     minute, ref_minute = text.str.slice(0, 16), ref.str.slice(0, 16)
-    timely = (minute < ref_minute) | ((minute == ref_minute) & (text.str.slice(16) <= ref.str.slice(16)))
+    second, ref_second = (c.str.slice(16).replace("", ":00") for c in (text, ref))
+    timely = (minute < ref_minute) | ((minute == ref_minute) & (second <= ref_second))
     at = complete & ((day < ref_day) | (same_day & timed & timely) | (same_day & ~timed & (untimed == "before")))
     return at.to_numpy(dtype=bool)
 

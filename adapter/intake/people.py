@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from adapter.intake.reading import NO_DATE, Reading
+from adapter.intake.reading import NO_DATE, Reading, bare_codes
 from adapter.intake.structs import Consent, Extension, Patient, ResearchSubject
 
 Row = tuple[Any, ...]
@@ -16,6 +16,8 @@ def patient_rows(r: Patient, read: Reading, head: Row) -> list[Row]:
     """Return the row of one Patient: gender, birth, death, race and ethnicity (us-core), replaced-by link."""
     birth = read.date(r.birthDate, "birthDate")
     died = read.date(r.deceasedDateTime, "deceasedDateTime") if r.deceasedDateTime is not None else NO_DATE
+    if r.deceasedBoolean is False and r.deceasedDateTime is not None:
+        read.notes.append("death-contradicted@deceasedBoolean")
     deceased = True if r.deceasedDateTime is not None else r.deceasedBoolean
     replaced = [read.referred(x.other, "Patient") for x in r.link or () if x.type == "replaced-by"]
     survivor = replaced[0] if replaced else None
@@ -35,9 +37,9 @@ def _omb(extensions: list[Extension] | None, url: str) -> str | None:
 
 
 def consent_rows(r: Consent, read: Reading, head: Row) -> list[Row]:
-    """Return the row of one Consent: when it was given."""
+    """Return the row of one Consent: what it is about, and when it was given."""
     date = read.date(r.dateTime, "dateTime")
-    return [(*head, "", read.take_notes(), *date)]
+    return [(*head, "", read.take_notes(), bare_codes([r.scope]) if r.scope is not None else None, *date)]
 
 
 def research_subject_rows(r: ResearchSubject, read: Reading, head: Row) -> list[Row]:

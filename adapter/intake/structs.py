@@ -211,6 +211,7 @@ class Consent(Resource, gc=False):
     status: str | None = None
     patient: Raw = NONE
     dateTime: str | None = None
+    scope: CodeableConcept | None = None
 
 
 class Progress(Struct, gc=False):

@@ -181,7 +181,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         Column("code_text", TEXT, "type.text, else the first coding's display"),
         *dated("", "collection.collected[x]"),
     ),
-    "Consent": (*PROVENANCE, *dated("", "dateTime")),
+    "Consent": (*PROVENANCE, Column("scope", TEXT, "scope.coding.code"), *dated("", "dateTime")),
     "ResearchSubject": (
         *PROVENANCE,
         Column("arm", TEXT, "actualArm, else assignedArm"),

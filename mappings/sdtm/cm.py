@@ -39,6 +39,7 @@ from mappings.parts import (
     without_end,
 )
 from mappings.sdtm.ec import product_of
+from mappings.timing import epoch_of
 
 DOMAIN = "CM"
 TRANSFUSION = "TRANSFUSION"
@@ -332,6 +333,7 @@ DATASET = Dataset(
             "MedicationStatement.dosage.route",
             codelist="C66729",
         ),
+        epoch_of("CMSTDTC"),
         _collected(
             "CMSTDTC",
             "Start Date/Time of Medication",

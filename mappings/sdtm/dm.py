@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from adapter.derive.days import age_in_years, day_number, day_texts, study_day
+from adapter.derive.disposition import end_of_participation
 from adapter.derive.exposure import first_treatments
 from adapter.spec import (
     ASSIGNED,
@@ -185,7 +186,7 @@ def _events(inputs: Inputs, dataset: str, groups: list[Any] | None = None) -> pd
 
 
 def _ends(s: pd.DataFrame) -> None:
-    """Add rfendtc (last known contact, never after death) and rfpendtc (death or withdrawal of consent).
+    """Add last_contact (never after death), rfendtc (the same, of those randomised) and rfpendtc.
 
     The days of the log are contacts too: without any data RFENDTC is not before RFSTDTC.
     """
@@ -195,10 +196,10 @@ def _ends(s: pd.DataFrame) -> None:
     died = s["dthdtc"].str.slice(0, 10)
     full = died.str.len() == 10
     last = seen.where(~full | (seen <= died), died)
-    last = last.where(~full, died)
-    s["rfendtc"] = last.where(s["rfstdtc"] != "", "")
-    withdrew = text(s["withdrawal_date"]).where(text(s["withdrawal_type"]) == "consent", "")
-    s["rfpendtc"] = s["dthdtc"].where(s["dthdtc"] != "", withdrew)
+    s["last_contact"] = last.where(~full, died)
+    s["rfendtc"] = s["last_contact"].where(s["rfstdtc"] != "", "")
+    s["left"] = text(s["withdrawal_date"]).where(day_number(s["withdrawal_date"]) <= s["cut"], "")
+    s["rfpendtc"] = end_of_participation(s["dthdtc"], s["left"], s["withdrawal_type"])
 
 
 def _log(
@@ -228,11 +229,6 @@ def first_exposure(rfxstdtc: pd.Series[Any]) -> pd.Series[Any]:
 def last_exposure(rfxendtc: pd.Series[Any]) -> pd.Series[Any]:
     """End of the last EX record (its start where no end is known)."""
     return rfxendtc
-
-
-def end_of_participation(rfpendtc: pd.Series[Any]) -> pd.Series[Any]:
-    """Date of death, else the day on which consent was withdrawn; empty while the subject takes part."""
-    return rfpendtc
 
 
 def actual_arm(actual: pd.Series[Any]) -> pd.Series[Any]:
@@ -281,7 +277,15 @@ DATASET = Dataset(
         _derived("RFXSTDTC", "Date/Time of First Study Treatment", first_exposure, "rfxstdtc"),
         _derived("RFXENDTC", "Date/Time of Last Study Treatment", last_exposure, "rfxendtc"),
         _log("RFICDTC", "Date/Time of Informed Consent", "consent_date", "Exp"),
-        _derived("RFPENDTC", "Date/Time of End of Participation", end_of_participation, "rfpendtc"),
+        Variable(
+            "RFPENDTC",
+            "Date/Time of End of Participation",
+            "Char",
+            call(end_of_participation, "DTHDTC", "left", "withdrawal_type"),
+            DERIVED,
+            "Exp",
+            "Record Qualifier",
+        ),
         Variable(
             "DTHDTC",
             "Date/Time of Death",

@@ -34,6 +34,7 @@ from mappings.parts import (
     without_dose,
     without_end,
 )
+from mappings.timing import epoch_of
 
 DOMAIN = "EC"
 
@@ -266,6 +267,7 @@ DATASET = Dataset(
             comment="Medication.batch.lotNumber; else the identifier of a BiologicallyDerivedProduct in "
             "supportingInformation; else an extension that the trial names.",
         ),
+        epoch_of("ECSTDTC"),
         Variable(
             "ECSTDTC",
             "Start Date/Time of Treatment",

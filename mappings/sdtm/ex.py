@@ -22,6 +22,7 @@ from adapter.spec import (
     path,
 )
 from mappings.parts import identifiers, study_day_of, text
+from mappings.timing import epoch_of
 
 DOMAIN = "EX"
 
@@ -164,6 +165,7 @@ DATASET = Dataset(
             comment="Medication.batch.lotNumber; else the identifier of a BiologicallyDerivedProduct in "
             "supportingInformation; else an extension that the trial names.",
         ),
+        epoch_of("EXSTDTC"),
         Variable(
             "EXSTDTC",
             "Start Date/Time of Treatment",

@@ -15,7 +15,6 @@ from adapter.derive.ranges import COLUMNS as LIMITS
 from adapter.derive.ranges import applicable
 from adapter.derive.results import (
     counts_from_percent,
-    last_before_exposure,
     limit_number,
     number_of,
     range_indicator,
@@ -26,7 +25,6 @@ from adapter.spec import (
     COLLECTED,
     DERIVED,
     LABORATORY,
-    NOT_AVAILABLE,
     Dataset,
     Inputs,
     Records,
@@ -37,10 +35,9 @@ from adapter.spec import (
     joined,
     parents_of,
     path,
-    ref,
-    setting,
 )
 from mappings.parts import identifiers, study_day_of, text
+from mappings.timing import epoch_of, last_before_of, visit_of
 
 DOMAIN = "LB"
 
@@ -453,26 +450,7 @@ VARIABLES = (
         "Record Qualifier",
         codelist="C85492",
     ),
-    Variable(
-        "LBLOBXFL",
-        "Last Observation Before Exposure Flag",
-        "Char",
-        call(
-            last_before_exposure,
-            "USUBJID",
-            "LBDTC",
-            "LBSTRESC",
-            ref("DM.RFSTDTC"),
-            "LBTESTCD",
-            "LBSPEC",
-            "LBMETHOD",
-            untimed=setting("reference_dates.untimed_at_baseline"),
-        ),
-        DERIVED,
-        "Exp",
-        "Record Qualifier",
-        codelist="C66742",
-    ),
+    last_before_of(DOMAIN, "LBTESTCD", "LBSPEC", "LBMETHOD"),
     Variable(
         "LBDRVFL",
         "Derived Flag",
@@ -484,16 +462,8 @@ VARIABLES = (
         codelist="C66742",
         comment="Y: a count computed from a count and percentages of one specimen or instant; its parents are in the trace.",
     ),
-    Variable(
-        "VISITNUM",
-        "Visit Number",
-        "Num",
-        None,
-        NOT_AVAILABLE,
-        "Exp",
-        "Timing",
-        comment="Results are placed by date and study day; visits are not assigned in this version.",
-    ),
+    *visit_of("LBDTC"),
+    epoch_of("LBDTC", finding=True),
     Variable(
         "LBDTC",
         "Date/Time of Specimen Collection",
@@ -514,6 +484,7 @@ VARIABLES = (
         "Timing",
     ),
     study_day_of("LBDY", "Study Day of Specimen Collection", "LBDTC"),
+    study_day_of("LBENDY", "Study Day of End of Observation", "LBENDTC"),
 )
 
 DATASET = Dataset(

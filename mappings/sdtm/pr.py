@@ -19,6 +19,7 @@ from mappings.parts import (
     without_dose,
     without_end,
 )
+from mappings.timing import epoch_of, visit_of
 
 DOMAIN = "PR"
 ALLOGENEIC, AUTOLOGOUS_TERM = "ALLOGENEIC STEM CELL TRANSPLANT", "AUTOLOGOUS STEM CELL TRANSPLANT"
@@ -66,6 +67,8 @@ DATASET = Dataset(
         ),
         _char("PRCAT", "Category", "cat", "Perm", "Grouping Qualifier", "Procedure.code"),
         _char("PRINDC", "Indication", "indication", "Perm", "Record Qualifier", "Procedure.reasonCode"),
+        *visit_of("PRSTDTC", core="Perm"),
+        epoch_of("PRSTDTC"),
         _char("PRSTDTC", "Start Date/Time of Procedure", "dtc", "Exp", "Timing", "Procedure.performed[x]"),
         _char("PRENDTC", "End Date/Time of Procedure", "end_dtc", "Perm", "Timing", "Procedure.performedPeriod.end"),
         study_day_of("PRSTDY", "Study Day of Start of Procedure", "PRSTDTC"),

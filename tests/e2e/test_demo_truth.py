@@ -16,7 +16,7 @@ import re
 import stat
 from collections import Counter
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
@@ -491,7 +491,23 @@ def test_data_issues(demo: Demo) -> None:
         and e.resource["resourceType"] in ("MedicationAdministration", "Procedure")
     ]
     assert counts.pop("end-after-cut", 0) == len(spans)
+    # the log answers four of the criteria; the data decide three more, and nobody the rest
+    assert counts.pop("criterion-unknown") == sum(demo.truth["randomised"].values())
+    assert counts.pop("disposition-unknown") == len(unfinished(demo))
     assert counts == {}
+
+
+def unfinished(demo: Demo) -> list[str]:
+    """Who had less than the planned treatment, and neither left nor died within its eight weeks."""
+    left = {**demo.truth["withdrew_consent"], **demo.truth["withdrew_treatment"]}
+    found = []
+    for code, s in demo.truth["subjects"].items():
+        if not s["arm"] or code in left or (s["infusions"] >= 4 if s["arm"] == "MSC" else s["TRTSDT"]):
+            continue
+        died = demo.truth["deaths"].get(code)
+        if died is None or date.fromisoformat(died) - date.fromisoformat(s["RFSTDTC"]) >= timedelta(days=56):
+            found.append(code)
+    return found
 
 
 # ------------------------------------------------------------------------------------------------ confidentiality (§10)

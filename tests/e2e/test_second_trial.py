@@ -281,7 +281,7 @@ def test_datasets_without_records_are_listed_without_a_file(tmp_path: Path) -> N
         folder / "fhir", out=tmp_path / "out", enrolment=folder / "log.csv", trial=mini(tmp_path / "mini"),
         site=folder / "site", cutoff="2024-05-31", workers=1,
     )  # fmt: skip
-    assert sorted(result.sdtm) == ["CM", "DM", "TS"]
+    assert sorted(result.sdtm) == ["CM", "DM", "DS", "SE", "SV", "TA", "TE", "TI", "TS", "TV"]
     define = result.out / "sdtm/define.xml"
     assert xsd_errors(define) + broken_references(define) + unreferenced(define) == []
     ns = {"o": "http://www.cdisc.org/ns/odm/v1.3", "d": "http://www.cdisc.org/ns/def/v2.1"}
@@ -290,7 +290,7 @@ def test_datasets_without_records_are_listed_without_a_file(tmp_path: Path) -> N
         for g in etree.parse(str(define)).iterfind(".//o:ItemGroupDef", ns)
         if g.get(f"{{{ns['d']}}}HasNoData") == "Yes"
     ]
-    assert sorted(map(str, empty)) == ["EC", "EX", "LB", "PR"]
+    assert sorted(map(str, empty)) == ["EC", "EX", "IE", "LB", "PR"]
     assert result.counts["unmapped"] == 1, "the site's own code is not mapped here"
 
 
@@ -442,28 +442,30 @@ def test_a_setting_that_a_method_names_changes_that_method_and_its_data(
 ) -> None:
     changed = with_change(tmp_path / "t", 'untimed_at_baseline = "before"', 'untimed_at_baseline = "after"')
     out = package(demo10, changed, tmp_path / "out")
-    # LBLOBXFL's Method, and LBLOBXFL where an untimed result of the first day was flagged
+    # the Methods of LBLOBXFL and of EPOCH of findings, and both where there is an untimed result of the first day
     names = differing(demo10_build.out, out)
     assert names - {"sdtm/lb.xpt", "trace/lb.parquet"} == {"sdtm/define.xml", "sdtm/define.html", "manifest.json"}
     lines = changed_lines(demo10_build.out / "sdtm/define.xml", out / "sdtm/define.xml")
-    assert len(lines) == 1
-    before, after = lines[0]
-    assert "counts as before the first treatment" in before
-    assert before.replace("counts as before", "counts as after") == after
+    assert len(lines) == 3  # LBLOBXFL, EPOCH of LB and IE
+    for before, after in lines:
+        assert "counts as before the first treatment" in before
+        assert before.replace("counts as before", "counts as after") == after
     a, b = demo10_build.sdtm["LB"], Result(out, demo10_build.counts).sdtm["LB"]
-    pd.testing.assert_frame_equal(a.drop(columns="LBLOBXFL"), b.drop(columns="LBLOBXFL"))
+    both = ["LBLOBXFL", "EPOCH"]
+    pd.testing.assert_frame_equal(a.drop(columns=both), b.drop(columns=both))
 
 
 def test_a_limit_that_ts_names_changes_that_record_only(demo10: Cohort, demo10_build: Result, tmp_path: Path) -> None:
-    age = load_trial(find_trials()["pgf_msc"]).setting("eligibility.age_max")
-    changed = with_change(tmp_path / "t", f"age_max = {age}", f"age_max = {age + 1}")
+    # the youngest age: nobody in the demo is that young, so that no criterion is decided otherwise
+    age = load_trial(find_trials()["pgf_msc"]).setting("eligibility.age_min")
+    changed = with_change(tmp_path / "t", f"age_min = {age}", f"age_min = {age - 1}")
     out = package(demo10, changed, tmp_path / "out")
     assert differing(demo10_build.out, out) == {"sdtm/ts.xpt", "manifest.json"}
     before, after = demo10_build.sdtm["TS"], Result(out, demo10_build.counts).sdtm["TS"]
     rows = (before != after) & ~(before.isna() & after.isna())
-    assert before.loc[rows.any(axis=1), "TSPARMCD"].tolist() == ["AGEMAX"]
+    assert before.loc[rows.any(axis=1), "TSPARMCD"].tolist() == ["AGEMIN"]
     assert (before.loc[rows.any(axis=1), "TSVAL"].item(), after.loc[rows.any(axis=1), "TSVAL"].item()) == (
-        f"P{age}Y", f"P{age + 1}Y",
+        f"P{age}Y", f"P{age - 1}Y",
     )  # fmt: skip
     # the one record has the same length, so that nothing else of the file moves
     raw = [(x / "sdtm/ts.xpt").read_bytes() for x in (demo10_build.out, out)]

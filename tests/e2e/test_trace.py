@@ -39,6 +39,8 @@ NOT_TRACED = {
     "PR": {"PRENTPT"},
     "LB": {"LBDRVFL"},
 }
+COURSE = {"DS", "IE", "SE", "SV"}
+"""Made of the enrolment log and of the course of the subject; a resource stands behind some of their records only."""
 
 
 class Cell(NamedTuple):
@@ -116,7 +118,7 @@ def sample(demo10_build: Result, traces: dict[str, Any]) -> list[Cell]:
     lb = demo10_build.sdtm["LB"]
     derived = set(lb.loc[lb["LBDRVFL"] == "Y", ["USUBJID", "LBSEQ"]].itertuples(index=False, name=None))
     by_variable: dict[tuple[str, str], list[Cell]] = {}
-    for dataset, found in traces.items():
+    for dataset, found in ((d, f) for d, f in traces.items() if d not in COURSE):
         for usubjid, seq, v, value in filled(demo10_build, dataset):
             if dataset == "LB" and (usubjid, seq) in derived:
                 continue
@@ -129,10 +131,21 @@ def sample(demo10_build: Result, traces: dict[str, Any]) -> list[Cell]:
 
 
 def test_every_value_has_a_trace(demo10_build: Result, traces: dict[str, Any]) -> None:
-    assert set(traces) == {"DM", "EC", "EX", "CM", "PR", "LB"}
-    for dataset, found in traces.items():
+    assert set(traces) - COURSE == {"DM", "EC", "EX", "CM", "PR", "LB"}
+    for dataset, found in ((d, f) for d, f in traces.items() if d not in COURSE):
         missing = [(u, s, v) for u, s, v, _ in filled(demo10_build, dataset) if (u, s, v) not in found]
         assert missing == [], f"{dataset}: {len(missing)} cells without a source"
+
+
+def test_of_the_course_of_a_subject_what_a_resource_tells_has_a_trace(
+    demo10_build: Result, traces: dict[str, Any]
+) -> None:
+    """DS: deaths by the Patient. SE is made of rules, and a visit has no --SEQ that a trace could name."""
+    ds = demo10_build.sdtm["DS"]
+    deaths = {(r.USUBJID, int(r.DSSEQ)) for r in ds[ds["DSTERM"] == "DEATH"].itertuples()}
+    traced = {(u, s) for (u, s, v), rows in traces["DS"].items() if rows[0]["RESOURCE"] == "Patient" and v == "DSTERM"}
+    assert deaths == traced
+    assert traces["SE"] == traces["SV"] == {}
 
 
 def test_no_trace_without_a_value(demo10_build: Result, traces: dict[str, Any]) -> None:
@@ -349,9 +362,14 @@ def stated(cell: Cell, r: Any, element: str, hospital: Hospital) -> Any:
     return None
 
 
-def test_elements_lead_to_the_value(sample: list[Cell], hospital: Hospital) -> None:
+def test_elements_lead_to_the_value(sample: list[Cell], hospital: Hospital, demo10_build: Result) -> None:
     checked: dict[str, int] = {}
+    lb = demo10_build.sdtm["LB"]
+    # a derived count's own test is not that of its parents
+    derived = {(u, int(n)) for u, n, y in zip(lb["USUBJID"], lb["LBSEQ"], lb["LBDRVFL"], strict=True) if y == "Y"}
     for cell in sample:
+        if cell.dataset == "LB" and (cell.usubjid, cell.seq) in derived:
+            continue
         for row in cell.rows:
             if not row["ELEMENT"] or row["RULE"]:
                 continue
@@ -366,7 +384,7 @@ def test_elements_lead_to_the_value(sample: list[Cell], hospital: Hospital) -> N
     )
     wanted += " EXSTDTC PRTRT PRSTDTC PRENDTC SEX"
     assert set(wanted.split()) <= set(checked)
-    assert sum(checked.values()) >= 100
+    assert sum(checked.values()) >= 80
 
 
 def test_every_result_in_original_units_is_the_hospital_s_text(

@@ -122,7 +122,7 @@ def test_the_house_was_found() -> None:
 
 @pytest.mark.parametrize("path", ids(DECLARATIONS))
 def test_mappings_import_spec_and_derive_only(path: Path) -> None:
-    allowed = re.compile(r"adapter\.spec|adapter\.derive(\..+)?|mappings(\.(parts|sdtm|adam)(\..+)?)?")
+    allowed = re.compile(r"adapter\.spec|adapter\.derive(\..+)?|mappings(\.(parts|timing|sdtm|adam)(\..+)?)?")
     assert {m for m in ours(imports(path)) if not allowed.fullmatch(m)} == set()
 
 

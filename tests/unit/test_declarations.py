@@ -14,7 +14,7 @@ from adapter.define import supplement_dataset
 from adapter.evaluate import resolved_settings
 from adapter.knowledge import load_knowledge
 from adapter.registry import record_order, references, shipped
-from adapter.spec import Call, Const, Dataset, Ref, Setting, Variable
+from adapter.spec import Call, Const, Dataset, Ref, Setting, Variable, Whole
 from adapter.spec import Path as Source
 from adapter.supplement import qnam
 from adapter.trial import find_trials, load_trial
@@ -33,6 +33,8 @@ CODELISTS = {
     # the table gives no codelist; the trial's arms are one (sdtm-conventions "DM")
     ("DM", "ARMCD"): ("", "ARMCD"),
     ("DM", "ACTARMCD"): ("", "ARMCD"),
+    ("TA", "ARMCD"): ("", "ARMCD"),
+    ("TV", "ARMCD"): ("", "ARMCD"),
     # results are numbers in most tests; C102580 holds only terms for text results
     ("LB", "LBSTRESC"): ("C102580", None),
 }
@@ -178,7 +180,7 @@ def test_call_takes_its_function_s_arguments(d: Dataset, v: Variable) -> None:
     assert isinstance(v.source, Call)
     inspect.signature(v.source.function).bind(*v.source.arguments, **v.source.settings)
     for a in v.source.arguments:
-        assert isinstance(a, str | Ref)
+        assert isinstance(a, str | Ref | Whole)
 
 
 @pytest.mark.parametrize(**NAMED)
@@ -226,7 +228,7 @@ def test_origin_fits_the_source(d: Dataset, v: Variable) -> None:
 def test_fhir_paths_name_a_resource_that_is_read(d: Dataset, v: Variable) -> None:
     assert isinstance(v.source, Source)
     read = {"Patient", "Observation", "MedicationAdministration", "Procedure"}
-    read |= {"Medication", "BiologicallyDerivedProduct", "Specimen"}
+    read |= {"Medication", "BiologicallyDerivedProduct", "Specimen", "Consent"}
     read |= {"MedicationStatement", "SupplyDelivery", "BiologicallyDerivedProductDispense"}
     other = ("enrolment log: ", "trial definition", "products.csv", "data cut")
     for p in v.source.fhir:

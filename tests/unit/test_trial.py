@@ -682,7 +682,7 @@ REFUSED: dict[str, tuple[Edit, str]] = {
     "unknown arm of a visit": (table("visits.csv", "DAY 8,,", "DAY 8,MSX,"), r"visits\.csv 3 ARMCD: unknown arm 'MSX'"),
     "visit number twice": (table("visits.csv", "\n3,DAY 8", "\n2,DAY 8"), r"VISITNUM '2' is already in record 3"),
     "visit name twice": (table("visits.csv", "DAY 15,,", "DAY 8,,"), r"'DAY 8' is already visit 3"),
-    "row too short": (added("visits.csv", "99,X"), r"2 cells found, 12 columns expected"),
+    "row too short": (added("visits.csv", "99,X"), r"2 cells found, 13 columns expected"),
     "criterion code of nine characters": (table("criteria.csv", "INCL01", "INCLUDE01"), r"IETESTCD: found 'INCLUDE01'"),
     "criterion twice": (table("criteria.csv", "INCL02", "INCL01"), r"IETESTCD 'INCL01' is already in record 2"),
     "criterion of 201 characters": (table("criteria.csv", "Patient und", "x" * 141 + "Patient und"), r"IETEST: found"),
