@@ -162,9 +162,13 @@ def _issues(name: str, r: Records, facts: Mapping[str, Facts], seq: pd.Series[An
         record = r.issues["record"].to_numpy()
         known = r.frame[r.frame.index.isin(record)]
         rids = dict(zip(known.index, _rids(known, facts), strict=True))
+        own = _rids(r.issues, facts) if "row" in r.issues else [""] * len(record)
         columns = (r.issues[c].tolist() for c in ("USUBJID", "code", "message"))
-        for label, number, usubjid, code, message in zip(record, _numbers(seq, record), *columns, strict=True):
-            accounts.issues.append(Issue(str(usubjid), name, number, rids.get(label, ""), str(code), str(message)))
+        for label, number, own_rid, usubjid, code, message in zip(
+            record, _numbers(seq, record), own, *columns, strict=True
+        ):
+            rid = rids.get(label, "") or own_rid
+            accounts.issues.append(Issue(str(usubjid), name, number, rid, str(code), str(message)))
     if "notes" not in r.frame:
         return
     noted = r.frame[r.frame["notes"].notna() & (r.frame["notes"] != "")]

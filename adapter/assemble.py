@@ -34,6 +34,7 @@ TRACE_SCHEMA = pa.schema(
         ("FILE", pa.int32()),
         ("LINE", pa.int64()),
         ("RULE", pa.dictionary(pa.int32(), pa.string())),
+        ("ORIGINAL", pa.dictionary(pa.int32(), pa.string())),
     ]
 )
 
@@ -137,11 +138,23 @@ def _from_resource(v: Variable) -> bool:
     return isinstance(v.source, Call)
 
 
-def element_of(v: Variable, resource: str) -> str:
-    """Return the FHIR path of a variable in a resource type; empty where it is not read from that type."""
+def _read_from(v: Variable, resource: str) -> bool:
+    """Return whether a variable is computed, or read from this resource type or from what it contains."""
+    if not isinstance(v.source, Path):
+        return True
+    return any(element_of(v, k) for k in (resource, CARRIED.get(resource)) if k)
+
+
+def element_of(v: Variable, resource: str, element: str = "") -> str:
+    """Return the FHIR path of a variable in a resource type; empty where it is not read from that type.
+
+    element: what inside the resource the record stands for; a path into it goes before others.
+    """
     if not isinstance(v.source, Path):
         return ""
-    return next((p for p in v.source.fhir if p.startswith(f"{resource}.")), "")
+    part = (element or "").partition("[")[0]
+    paths = [p for p in v.source.fhir if p.startswith(f"{resource}.")]
+    return next((p for p in paths if part and p.startswith(f"{resource}.{part}.")), paths[0] if paths else "")
 
 
 def expand_trace(d: Dataset, s: DatasetSummary, chunk: pa.Table) -> pa.Table:
@@ -153,12 +166,11 @@ def expand_trace(d: Dataset, s: DatasetSummary, chunk: pa.Table) -> pa.Table:
         return TRACE_SCHEMA.empty_table()
     filled = np.column_stack([_filled(chunk.column(v.name)) for v in variables])
     kinds = chunk.column("_type").combine_chunks().dictionary_encode()
-    # a value that is read from another type (IEDTC: a result, or the log) does not come from this record's resource
-    names = kinds.dictionary.to_pylist()
-    read = np.array([[isinstance(v.source, Call) or bool(element_of(v, k)) for k in names] for v in variables])
-    if not read.all():
-        filled &= read[:, kinds.indices.to_numpy()].T
-    record, which = np.nonzero(filled)
+    # what was read from another resource than the record's own has its trace among the further sources
+    own = np.array([[_read_from(v, k) for v in variables] for k in kinds.dictionary.to_pylist()], dtype=bool)
+    record, which = np.nonzero(filled & own[kinds.indices.to_numpy()])
+    if not len(record):
+        return TRACE_SCHEMA.empty_table()
     elements = chunk.column("_element").combine_chunks().dictionary_encode()
     return _trace_rows(d, variables, chunk, record, which, kinds, elements)
 
@@ -211,6 +223,7 @@ def _trace_rows(
             chunk.column("_file").combine_chunks().take(take),
             chunk.column("_line").combine_chunks().take(take),
             _coded(rule_index, rule_names),
+            _coded(np.zeros(len(record), dtype=np.int32), [""]),
         ],
         schema=TRACE_SCHEMA,
     )
@@ -239,9 +252,9 @@ def path_of(v: Variable, kind: str, element: str) -> str:
     """Return the FHIR path that a variable was read from: in a resource, in a component, or in what a resource contains."""
     held = CARRIED.get(kind)
     if held is None or not (element or "").startswith("contained["):
-        return _inside(element_of(v, kind), kind, element)
+        return _inside(element_of(v, kind, element), kind, element)
     where, _, inner = element.partition(".")
-    path = _inside(element_of(v, held), held, inner)
+    path = _inside(element_of(v, held, inner), held, inner)
     return path.replace(f"{held}.", f"{kind}.{where}.", 1)
 
 
@@ -250,6 +263,9 @@ def _inside(path: str, kind: str, element: str) -> str:
     if not element or not path:
         return path
     rest = path[len(kind) + 1 :]
+    part = element.partition("[")[0]
+    if rest == part or rest.startswith(f"{part}."):  # `Condition.stage.summary` of `stage[1]`
+        return f"{kind}.{element}{rest[len(part) :]}"
     return f"{kind}.{element}.{rest}" if rest.startswith(COMPONENT_ELEMENTS) else path
 
 
@@ -276,6 +292,7 @@ def extra_trace(d: Dataset, chunk: pa.Table) -> pa.Table:
             chunk.column("_file"),
             chunk.column("_line"),
             empty,
+            _encoded(chunk.column("_original")),
         ],
         schema=TRACE_SCHEMA,
     )

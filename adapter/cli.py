@@ -172,6 +172,9 @@ def _empty_folder(folder: Path) -> Path:
     "--site", metavar="DIR", help="Private folder: key, link file, own code maps.  [default: site beside the log]"
 )
 @click.option("--store", metavar="DIR", help="Keep what was read here, and read only new files next time.")
+@click.option(
+    "--coding", metavar="DIR", help="The sponsor's coding: meddra.csv, whodrug.csv, translations.csv, versions.csv."
+)
 @click.option("--cutoff", metavar="DATE", help="Data cut, YYYY-MM-DD.  [default: the last day in the data]")
 @click.option("--timestamp", metavar="T", help="Time the outputs carry, YYYY-MM-DDThh:mm:ss.  [default: the data cut]")
 @click.option(

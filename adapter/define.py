@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, get_args
 
-from adapter.errors import DeclarationError, unknown
+from adapter.define_lists import DEFINE_CT, SDTM_CT, code_list, external_list
+from adapter.errors import DeclarationError
 from adapter.evaluate import resolved_settings
 from adapter.spec import ASSIGNED, Call, Core, Dataset, Path, ValueLevel, Variable, path
 from adapter.summary import DatasetSummary, Level, level_key
 from adapter.supplement import qnam
-from adapter.terminology import Codelist, Terminology
+from adapter.terminology import Terminology
 from adapter.trial import Trial
 from adapter.writers import define_model as m
 from adapter.writers.define_model import oid
@@ -30,16 +33,7 @@ SUPP_VARIABLES: tuple[tuple[str, str, Core, str, str | None], ...] = (
     ("QEVAL", "Evaluator", "Exp", "Record Qualifier", "C78735"),
 )
 SUPP_KEYS = ("STUDYID", "RDOMAIN", "USUBJID", "IDVAR", "IDVARVAL", "QNAM")
-SDTM_CT, DEFINE_CT, IG = "STD.CT.SDTM", "STD.CT.DEFINE", "STD.IG"
-# Dictionaries that variables name -> how define.xml names them, and what there is to say of the version
-EXTERNAL: dict[str, tuple[m.External, str | None]] = {
-    "ISO 3166": (m.External("ISO 3166-1 alpha-3", "2020"), None),
-    "LOINC": (
-        m.External("LOINC", "not stated"),
-        "Codes as the hospital sent them, or as the code tables of the adapter and the site map its local codes. "
-        "Neither states the LOINC release.",
-    ),
-}
+IG = "STD.IG"
 
 
 def present(d: Dataset, summary: DatasetSummary) -> tuple[Variable, ...]:
@@ -77,9 +71,12 @@ def qualified(parent: Dataset, name: str) -> Variable:
 class DefineBuilder:
     """Collects definitions while it walks the datasets; every definition is made once and only where it is used."""
 
-    def __init__(self, trial: Trial, terminology: Terminology) -> None:
+    def __init__(
+        self, trial: Trial, terminology: Terminology, versions: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self.trial = trial
         self.terminology = terminology
+        self.versions = versions
         self.items: dict[str, m.Item] = {}
         self.methods: dict[str, m.Method] = {}
         self.comments: dict[str, m.Comment] = {}
@@ -105,7 +102,8 @@ class DefineBuilder:
             refs.append(
                 m.ItemRef(
                     oid("IT", d.name, v.name),
-                    mandatory=v.core == "Req",
+                    # an uncoded AETERM leaves AEDECOD blank: the coding is the sponsor's, and nothing is invented
+                    mandatory=v.core == "Req" and s.filled.get(v.name, 0) == s.rows,
                     key_sequence=keys.get(v.name),
                     method_oid=method,
                     role=v.role or None,
@@ -168,13 +166,7 @@ class DefineBuilder:
 
     def _codelist(self, v: Variable, s: DatasetSummary, d: Dataset) -> str | None:
         if v.dictionary:
-            key = oid("CL", v.dictionary)
-            if v.dictionary not in EXTERNAL:
-                raise DeclarationError(f"{d.name}.{v.name}: {unknown('dictionary', v.dictionary, sorted(EXTERNAL))}")
-            external, text = EXTERNAL[v.dictionary]
-            note = self.comment(oid("COM", "CL", v.dictionary), text) if text else None
-            self.external[key] = m.CodeList(key, external.dictionary, "text", None, external=external, comment_oid=note)
-            return key
+            return self._external(v.dictionary, v.type, d) if s.filled.get(v.name) else None
         if not v.codelist or not s.terms.get(v.name):
             return None
         known = self.terminology.codelist(v.codelist)
@@ -185,6 +177,13 @@ class DefineBuilder:
             if decodes.get(term):
                 mine[term] = decodes[term]
         return oid("CL", *known.name.split())
+
+    def _external(self, name: str, type_: str, d: Dataset) -> str:
+        """Return the OID of the codelist that stands for a dictionary; its codes (Num) have one of their own."""
+        key, made, text = external_list(name, type_, self.versions, d.name)
+        note = self.comment(oid("COM", "CL", name), text) if text else None
+        self.external[key] = replace(made, comment_oid=note)
+        return key
 
     def _values(self, d: Dataset, v: Variable, s: DatasetSummary, level: ValueLevel, parent: Dataset | None) -> str:
         refs = []
@@ -216,22 +215,8 @@ class DefineBuilder:
         made = []
         for name, used in sorted(self.terms.items()):
             c = self.terminology.codelist(name)
-            made.append(_code_list(c, used))
+            made.append(code_list(c, used))
         return (*made, *(self.external[k] for k in sorted(self.external)))
-
-
-def _code_list(c: Codelist, used: Mapping[str, str]) -> m.CodeList:
-    terms = []
-    for value in sorted(used):
-        term = c.terms.get(value)
-        # a value outside a CDISC list is an extension; where the list may not be extended, it is a reported issue too
-        extended = bool(c.ccode) and (term is None or not term.ccode)
-        decode = used[value] or (term.decode if term is not None and term.decode != value else None)
-        terms.append(m.Term(value, decode, term.ccode if term is not None and term.ccode else None, extended))
-    complete = all(t.decode for t in terms)
-    final = terms if complete else [m.Term(t.value, None, t.ccode, t.extended) for t in terms]
-    standard = None if not c.ccode else DEFINE_CT if c.package == "DEFINE-XML" else SDTM_CT
-    return m.CodeList(oid("CL", *c.name.split()), c.title, "text", standard, c.ccode or None, tuple(final))
 
 
 def _told_apart(s: DatasetSummary, level: ValueLevel) -> list[tuple[str, Level]]:
@@ -277,9 +262,13 @@ def build_define(
     datasets: Sequence[tuple[Dataset, DatasetSummary]],
     created: datetime,
     version: str,
+    dictionaries: Mapping[str, str] = MappingProxyType({}),
 ) -> m.Define:
-    """Return the Define-XML 2.1 document of the SDTM package. `datasets` in the order of the document."""
-    b = DefineBuilder(trial, terminology)
+    """Return the Define-XML 2.1 document of the SDTM package.
+
+    datasets: in the order of the document. dictionaries: dictionary of the sponsor's coding -> its version.
+    """
+    b = DefineBuilder(trial, terminology, dictionaries)
     parents = {f"SUPP{d.name}": d for d, _ in datasets}
     groups = tuple(b.group(d, s, parents.get(d.name)) for d, s in datasets)
     st = trial.standards

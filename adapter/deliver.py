@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -18,6 +19,7 @@ from adapter.accounts import Accounts, Issue
 from adapter.assemble import write_part
 from adapter.define import build_define, supplement_dataset
 from adapter.derive.days import day_text
+from adapter.dictionaries import MEDDRA, WHODRUG
 from adapter.errors import RunError
 from adapter.evaluate import evaluate
 from adapter.executors import TaskRunner
@@ -61,6 +63,7 @@ class Delivery:
         self.setting = setting
         self.trial = trial
         self.terminology = with_trial_codelists(knowledge.terminology, trial)
+        self.dictionaries = knowledge.dictionaries.versions
         self.runner = runner
         self.progress = progress
         self.more: Counts = {}  # what the manifest and the counts tell besides
@@ -93,7 +96,7 @@ class Delivery:
             extra = context.supplement_summaries.get(d.name)
             if extra is not None and extra.rows:
                 documented.append((supplement_dataset(d), extra))
-        define = build_define(self.trial, self.terminology, documented, timestamp, __version__)
+        define = build_define(self.trial, self.terminology, documented, timestamp, __version__, self.dictionaries)
         define = pointing_to(define, SUFFIXES[formats[0]])
         self._datasets(context, receipts, reference, define, formats)
         document = define_xml(define)
@@ -107,7 +110,7 @@ class Delivery:
 
     def _reference_datasets(self, context: Context, receipts: Sequence[MapReceipt]) -> dict[str, str]:
         """Compute the datasets without subjects (TS) from the trial and the summaries; return their parts."""
-        run = run_facts(context, receipts)
+        run = run_facts(context, receipts, self.dictionaries)
         parts = {}
         for d in shipped():
             if d.reference:
@@ -272,7 +275,9 @@ def resource_counts(ingested: Ingested, accounts: Accounts) -> dict[str, Any]:
     return made
 
 
-def run_facts(context: Context, receipts: Sequence[MapReceipt]) -> dict[str, str]:
+def run_facts(
+    context: Context, receipts: Sequence[MapReceipt], dictionaries: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, str]:
     """Return what TS says of this delivery (adapter.trial_tables.RUN_SOURCES)."""
     consents = sorted(s.enrolled.consent_date for s in context.subjects if s.enrolled.consent_date)
     ends = context.summaries.get("DM", DatasetSummary())
@@ -283,6 +288,8 @@ def run_facts(context: Context, receipts: Sequence[MapReceipt]) -> dict[str, str
         "run.actual_subjects": str(sum(bool(s.enrolled.arm) for s in context.subjects)),
         "run.data_cut": day_text(context.cut),
         "run.ongoing": "Y" if ongoing else "N",
+        "run.meddra": dictionaries.get(MEDDRA, ""),
+        "run.whodrug": dictionaries.get(WHODRUG, ""),
     }
 
 

@@ -176,7 +176,12 @@ class Ingest:
             self.setting,
             "intake",
             Context(
-                now.subjects, now.known.look_ups, self.trial.extensions.lot, bearers=borne(now.known, now.subjects)
+                now.subjects,
+                now.known.look_ups,
+                self.trial.extensions.lot,
+                self.trial.extensions.toxicity_grade,
+                self.trial.confidentiality.comments,
+                bearers=borne(now.known, now.subjects),
             ),
         )
         tasks, entries = [], {}

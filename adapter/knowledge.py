@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
 from adapter.codes import CodeTable, load_codes
+from adapter.dictionaries import Dictionaries, load_dictionaries
 from adapter.site_codes import site_products, with_site_codes
 from adapter.terminology import Terminology
 from adapter.trial import Trial
@@ -22,6 +23,9 @@ TABLES = (
     "demographics",
     "specimens",
     "names",
+    "conditions",
+    "judgements",
+    "encounters",
 )
 
 
@@ -29,16 +33,21 @@ TABLES = (
 class Knowledge:
     """`codes` by table name (the CSV's name), units, and controlled terminology.
 
+    dictionaries: the sponsor's coding (--coding); empty without it.
     codes["products"]: what the site's own codes, texts and lots say about the trial's products; empty unless it says.
     """
 
     codes: dict[str, CodeTable]
     units: UnitTable
     terminology: Terminology
+    dictionaries: Dictionaries = field(default_factory=Dictionaries)
 
 
-def load_knowledge(trial: Trial, site: Path | None) -> Knowledge:
-    """Return the knowledge of a trial at a site. Raises InputError for a broken table, with file and line."""
+def load_knowledge(trial: Trial, site: Path | None, coding: Path | None = None) -> Knowledge:
+    """Return the knowledge of a trial at a site, and the sponsor's coding (a folder).
+
+    Raises InputError for a broken table, with file and line.
+    """
     folders = [files("mappings.codes"), trial.folder, *([site] if site is not None else [])]
     codes = {name: load_codes(name, *folders) for name in TABLES}
     if site is not None:
@@ -47,4 +56,5 @@ def load_knowledge(trial: Trial, site: Path | None) -> Knowledge:
         codes | {"products": site_products(site, trial.by_key("products"))},
         UnitTable.load(*folders),
         Terminology.load(*folders),
+        load_dictionaries(coding),
     )

@@ -86,12 +86,15 @@ def map_subjects(
     frame["last_seen"] = pd.Series(usable.last_seen, dtype="float64").reindex(frame.index)
     inputs = Inputs(usable.facts, frame, trial, knowledge, cut, frozenset(d.name for d in datasets))
     ours = tuple(d for d in datasets if not d.reference)
-    for d in record_order(ours):
+    for d in record_order(tuple(d for d in ours if not d.last)):
         inputs.records[d.name] = d.records(inputs)
     mapped = Mapped()
     made: dict[str, pd.DataFrame] = {}
     sequences: dict[str, pd.Series[Any]] = {}
-    for d in ours:
+    for d in sorted(ours, key=lambda d: d.last):
+        if d.last:
+            inputs.sequences = sequences
+            inputs.records[d.name] = d.records(inputs)
         records = inputs.records[d.name]
         content = _content_of(records.frame, usable.facts)
         made[d.name], labels = evaluate(d, records.frame, made, trial.setting, content)
@@ -216,6 +219,8 @@ def _extra(
     parents = records.parents
     if parents is None or not len(parents):
         parents = pd.DataFrame({"record": [], "row": [], "variable": [], "resource": []})
+    if "original" not in parents:
+        parents = parents.assign(original="")
     place = pd.Series(np.arange(len(labels)), index=labels.to_numpy())
     at = place.reindex(parents["record"].to_numpy()).to_numpy(dtype=np.float64)
     kept = parents[~np.isnan(at)].reset_index(drop=True)
@@ -232,6 +237,7 @@ def _extra(
             "USUBJID": pa.array(subject, pa.string()),
             "_seq": pa.array(seq, pa.float64(), from_pandas=True),
             "_variable": pa.array(kept["variable"].to_numpy(dtype=object), pa.string()),
+            "_original": pa.array(kept["original"].fillna("").to_numpy(dtype=object), pa.string()),
             **{name: source.column(name) for name in SOURCE_COLUMNS},
         }
     )

@@ -51,6 +51,15 @@ REASONS: dict[str, Reason] = {
     "panel-without-value": Reason("drop", "a panel that only groups other results"),
     "no-result": Reason("drop", "the result is absent and no reason is given"),
     "not-needed": Reason("drop", "read, but nothing in this trial's datasets comes from it"),
+    "status-refuted": Reason("drop", "the diagnosis was refuted"),
+    "status-not-confirmed": Reason("drop", "the diagnosis is provisional, differential or unconfirmed: held back"),
+    "status-potential": Reason("drop", "an adverse event that could have happened, and did not (actuality)"),
+    "adverse-event-candidate": Reason(
+        "drop", "a Condition after consent that no AdverseEvent names; listed as a candidate"
+    ),
+    "relapse-not-dated": Reason("drop", "a relapse that neither onset nor recordedDate puts after the transplant"),
+    "not-an-admission": Reason("drop", "an Encounter that is no stay in hospital: outpatient, home, virtual"),
+    "part-of-stay": Reason("drop", "a part of a stay in hospital that is told by the whole stay"),
     # rejects
     "file-cut-short": Reason("reject", "the file breaks off or is damaged there; everything before it was read"),
     "deletion-not-applied": Reason("reject", "a Bundle entry deletes by a search, which only the server could answer"),
@@ -89,6 +98,29 @@ REASONS: dict[str, Reason] = {
     "dose-not-single": Reason("issue", "several doses, or one with a comparator: kept as text, no number"),
     "statement-outranked": Reason("issue", "a MedicationStatement of the same substance and time was left out"),
     "possible-double": Reason("issue", "another resource type reports the same blood product for that day"),
+    "clinical-status-unknown": Reason("issue", "clinicalStatus is no FHIR status; what it says was left out"),
+    "actuality-unknown": Reason("issue", "the AdverseEvent does not say that it took place; taken as an actual one"),
+    "date-from-history": Reason("issue", "no period: the Encounter is dated by its statusHistory"),
+    "condition-not-reported": Reason("issue", "a Condition that no AdverseEvent names: a candidate for one"),
+    "relapse-date-unknown": Reason(
+        "issue", "neither onset nor recordedDate of a relapse is after the transplant; no event"
+    ),
+    "relapse-date-recorded": Reason("issue", "the onset is not after the transplant: recordedDate dates the relapse"),
+    "onset-unknown": Reason("issue", "the start is not known: whether it was after consent is not either"),
+    "event-kind-unknown": Reason("issue", "GVHD of which it is not told whether it is acute or chronic"),
+    "grade-not-read": Reason(
+        "issue", "the grade is none of CTCAE (1 to 5), or the text holds several; it was left empty"
+    ),
+    "ctcae-term-unknown": Reason("issue", "a grade of a term that the sponsor's list of CTCAE terms does not have"),
+    "seriousness-criterion-unknown": Reason("issue", "serious, but no criterion is given"),
+    "seriousness-contradicted": Reason("issue", "reported as not serious, but a criterion of seriousness is met"),
+    "hospitalisation-suspected": Reason("issue", "an admission on or after its start, not said to be for this event"),
+    "suspect-unresolved": Reason("issue", "what is suspected of the event is neither a trial product nor a known drug"),
+    "score-not-on-scale": Reason("issue", "the score is no point of its scale; no standard result"),
+    "cause-of-death-unknown": Reason("issue", "the subject is dead; no record tells the cause"),
+    "death-not-recorded": Reason("issue", "an event was fatal, but the Patient is not recorded as dead"),
+    "cause-of-death-several": Reason("issue", "several records tell a cause of death; the last one stands as primary"),
+    "stay-without-start": Reason("issue", "a stay in hospital without a start"),
     "dose-unit-unknown": Reason("issue", "the dose's unit is in no unit table or cannot be a dose of the product"),
     "dose-weight-missing": Reason("issue", "a total dose cannot be given per kg: no weight on or before the day"),
     "stopped-without-dose": Reason("issue", "stopped, with neither dose, rate nor period: recorded as not given"),

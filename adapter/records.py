@@ -29,7 +29,8 @@ class Inputs:
 
     facts: resource type -> Facts. subjects: one row per subject (enrolment log), indexed by USUBJID.
     knowledge: code tables, units, terminology. cut: the data cut, a site day. built: datasets that this build makes.
-    records: datasets made before, by the `needs` of the declaration.
+    records: datasets made before, by the `needs` of the declaration. sequences: for a dataset that comes `last`, --SEQ of
+    the records of all others: dataset -> (index label of its records -> --SEQ).
     """
 
     facts: Mapping[str, Facts]
@@ -39,6 +40,7 @@ class Inputs:
     cut: int
     built: frozenset[str] = frozenset()
     records: dict[str, Records] = field(default_factory=dict)
+    sequences: dict[str, pd.Series[Any]] = field(default_factory=dict)
 
     def frame(self, resource_type: str) -> pd.DataFrame:
         """Return a copy of the rows of one resource type, with `resource` and `row` for the trace."""
@@ -54,9 +56,13 @@ class Records:
     """The records of one dataset before its variables are computed.
 
     frame: one row per record, with USUBJID, `resource` and `row` (position in Inputs.facts[resource], -1 = none).
-    parents: further sources of a record: columns record (index label of frame), variable, resource, row.
+    parents: further sources of a record: columns record (index label of frame), variable, resource, row; perhaps
+    `original`, the source's text where the value is its translation.
+    related: records of other domains that a record belongs with: columns record, resource, row; those records are the
+    ones that come from that row of that resource type (RELREC), of `dataset` only where one is named.
     dropped: resource type -> Series (row -> reason code) of rows looked at and not used.
-    issues: columns record (index label or -1), USUBJID, code, message: used, but a human should look.
+    issues: columns record (index label or -1), USUBJID, code, message, and of one without a record perhaps resource and
+    row: used, but a human should look.
     unmapped: columns kind, code, text, used (bool): codes no map knows.
     """
 
@@ -65,6 +71,7 @@ class Records:
     dropped: dict[str, pd.Series[str]] = field(default_factory=dict)
     issues: pd.DataFrame | None = None
     unmapped: pd.DataFrame | None = None
+    related: pd.DataFrame | None = None
 
 
 def parents_of(record: Any, variable: str, resource: str, row: Any) -> pd.DataFrame:
@@ -74,10 +81,20 @@ def parents_of(record: Any, variable: str, resource: str, row: Any) -> pd.DataFr
     return frame
 
 
-def issues_of(record: Any, usubjid: Any, code: str, message: str) -> pd.DataFrame:
-    """Return rows for Records.issues with one code and message."""
+def related_to(record: Any, resource: str, row: Any, dataset: str = "") -> pd.DataFrame:
+    """Return rows for Records.related; `record` and `row` are vectors of one length."""
+    frame = pd.DataFrame({"record": record, "row": row})
+    frame["resource"], frame["dataset"] = resource, dataset
+    return frame
+
+
+def issues_of(record: Any, usubjid: Any, code: str, message: Any, resource: str = "", row: Any = -1) -> pd.DataFrame:
+    """Return rows for Records.issues with one code; one message, or one each.
+
+    resource, row: what an issue without a record (-1) is about.
+    """
     frame = pd.DataFrame({"record": record, "USUBJID": usubjid})
-    frame["code"], frame["message"] = code, message
+    frame["code"], frame["message"], frame["resource"], frame["row"] = code, message, resource, row
     return frame
 
 

@@ -50,6 +50,7 @@ class Request:
     trial: str = "pgf_msc"
     site: str | None = None
     store: str | None = None
+    coding: str | None = None
     cutoff: str | None = None
     timestamp: str | None = None
     format: tuple[str, ...] = ("xpt",)
@@ -75,6 +76,7 @@ def build(
     progress: Progress = _silent,
     executor: Callable[[], Executor] | None = None,
     range_bytes: int = RANGE_BYTES,
+    coding: str | os.PathLike[str] | None = None,
 ) -> Result:
     """Build the SDTM package of FHIR input and return a Result, whose datasets load lazily.
 
@@ -82,7 +84,8 @@ def build(
     trial: a shipped trial's name or a folder. site: the private folder with key, link file and the site's own maps
     (default: `site` beside the log). store: keep what was read there and read only what is new. cutoff: data cut, a day.
     format: of the datasets, one or several of xpt, dataset-json, ndjson, parquet, csv ("xpt,csv", or one each).
-    workers: processes (default: all processors). executor: makes an Executor to run on instead. strict: writes strict.csv.
+    workers: processes (default: all processors). executor: makes an Executor to run on instead. coding: the sponsor's
+    coding of terms and drugs, a folder of CSV files (adapter.dictionaries). strict: writes strict.csv.
 
     Raises InputError (arguments and input), StoreError, WriteError, RunError; all are AdapterError.
     """
@@ -94,6 +97,7 @@ def build(
         trial=os.fspath(trial),
         site=None if site is None else os.fspath(site),
         store=None if store is None else os.fspath(store),
+        coding=None if coding is None else os.fspath(coding),
         cutoff=cutoff,
         timestamp=timestamp,
         format=chosen(format),
@@ -137,6 +141,7 @@ class _Build:
                 str(site),
                 store.facts.buckets,
                 own_servers(site),
+                str(Path(r.coding).absolute()) if r.coding is not None else "",
             )
             knowledge = knowledge_of(setting)
             with TaskRunner(self.executor, 2 * r.workers) as runner:

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from adapter.errors import DeclarationError
-from adapter.records import Inputs, Records, issues_of, joined, parents_of
+from adapter.records import Inputs, Records, issues_of, joined, parents_of, related_to
 
 __all__ = [
     "ASSIGNED",
@@ -51,6 +51,7 @@ __all__ = [
     "parents_of",
     "path",
     "ref",
+    "related_to",
     "setting",
     "whole",
 ]
@@ -229,6 +230,7 @@ class Dataset:
 
     records: (Inputs) -> Records. Chooses the source rows; one row per future record.
     needs: datasets whose *records* must exist before this one's (DM needs EX and CM for RFSTDTC).
+    last: its records point to records of others by their --SEQ (RELREC, CO), so it is made after all of them.
     keys: variables that identify a record and give its sort order; --SEQ follows that order inside a subject.
     """
 
@@ -246,6 +248,7 @@ class Dataset:
     purpose: Literal["Tabulation", "Analysis"] = "Tabulation"
     sequence: str | None = None
     comment: str | None = None
+    last: bool = False
     _index: dict[str, Variable] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:

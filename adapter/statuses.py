@@ -44,13 +44,24 @@ STATUS: dict[str, dict[str, str]] = {
     },
     "Specimen": ERROR,
     "Consent": {**ERROR, "draft": "status-planned", "proposed": "status-planned"},
+    # verificationStatus: what is not confirmed is held back, what was refuted never was
+    "Condition": {
+        **ERROR,
+        "refuted": "status-refuted",
+        "unconfirmed": "status-not-confirmed",
+        "provisional": "status-not-confirmed",
+        "differential": "status-not-confirmed",
+    },
+    # actuality, and the status of R5
+    "AdverseEvent": {**ERROR, **UNKNOWN, "potential": "status-potential"},
+    "Encounter": {**ERROR, **UNKNOWN, "planned": "status-planned", "cancelled": "status-cancelled"},
 }
 """FHIR status -> why a resource with it is not used (fhir-input points 1, 4 and 16)."""
 
-NO_PROOF = frozenset(["entered-in-error", "cancelled", "unknown", "registered", "preparation", "not-done"])
+NO_PROOF = frozenset(["entered-in-error", "cancelled", "unknown", "registered", "preparation", "not-done", "planned"])
 """Statuses that do not show that the subject was there on the day; `on-hold` does where a part was given."""
 
-FINISHED = ("completed", "final", "amended", "corrected")
+FINISHED = ("completed", "final", "amended", "corrected", "finished", "discharged")
 """Statuses that show that the subject was there at the end."""
 
 CLINICAL = (
@@ -63,11 +74,14 @@ CLINICAL = (
     "BiologicallyDerivedProductDispense",
     "Patient",
     "Consent",
+    "Condition",
+    "AdverseEvent",
+    "Encounter",
 )
 """Resource types whose dates make the default data cut; a ResearchSubject's period may end in plans."""
 
-PROOFS = frozenset({"Observation", "DiagnosticReport", "MedicationAdministration", "Procedure"})
-"""Resource types that show that the subject was seen or alive (protocol §6): a result, an administration, a procedure.
+PROOFS = frozenset({"Observation", "DiagnosticReport", "MedicationAdministration", "Procedure", "Encounter"})
+"""Resource types that show that the subject was seen or alive (protocol §6): result, administration, procedure, stay.
 
 What somebody states was taken, and what a blood bank gave out, do not.
 """

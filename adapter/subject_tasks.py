@@ -35,7 +35,7 @@ class SubjectsTask:
 
 
 DAY_COLUMNS = ["pat", "rid", "sha", "updated", "version", "file", "line", "status", "element"]
-DAY_COLUMNS += ["dtc", "day", "end_dtc", "end_day"]
+DAY_COLUMNS += ["dtc", "day", "end_dtc", "end_day", "detected_dtc", "detected_day", "recorded_dtc", "recorded_day"]
 
 
 def survey_task(task: SubjectsTask) -> int | None:

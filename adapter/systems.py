@@ -46,7 +46,15 @@ _SPELLINGS: dict[str, tuple[str, ...]] = {
     RXNORM: ("2.16.840.1.113883.6.88", "RxNorm"),
     NDC: ("2.16.840.1.113883.6.69", "NDC"),
     CVX: ("2.16.840.1.113883.12.292", "2.16.840.1.113883.6.59", "CVX"),
-    ICD10: ("2.16.840.1.113883.6.3", "http://id.who.int/icd/release/10", "ICD-10", "ICD10", "I10"),
+    ICD10: (
+        "2.16.840.1.113883.6.3",
+        "2.16.156.10011.2.3.3.11",  # GB/T 14396, the Chinese edition
+        "2.16.156.10011.2.3.3.11.3",
+        "http://id.who.int/icd/release/10",
+        "ICD-10",
+        "ICD10",
+        "I10",
+    ),
     ICD10_CM: ("2.16.840.1.113883.6.90", "ICD-10-CM", "ICD10CM", "I10C"),
     ICD10_GM: ("http://fhir.de/CodeSystem/dimdi/icd-10-gm", "http://hl7.org/fhir/sid/icd-10-de", "ICD-10-GM"),
     ICD10_PCS: ("2.16.840.1.113883.6.4", "http://hl7.org/fhir/sid/icd-10-pcs", "ICD-10-PCS", "I10P"),

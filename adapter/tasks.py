@@ -57,6 +57,7 @@ class Setting:
     site: str
     buckets: int = 16
     own: frozenset[str] = frozenset()
+    coding: str = ""
 
 
 @dataclass(slots=True)
@@ -66,6 +67,8 @@ class Context:
     subjects: list[Subject]
     look_ups: dict[bytes, LookUp]
     lot_extensions: tuple[str, ...] = ()
+    grade_extensions: tuple[str, ...] = ()
+    comments: bool = False
     wanted: frozenset[bytes] = frozenset()
     bearers: Bearers = NOBODY
     subject_cuts: list[int] = field(default_factory=list)
@@ -104,7 +107,8 @@ def trial_of(setting: Setting) -> Trial:
 
 @lru_cache(maxsize=1)
 def knowledge_of(setting: Setting) -> Knowledge:
-    return load_knowledge(trial_of(setting), Path(setting.site) if setting.site else None)
+    site, coding = (Path(p) if p else None for p in (setting.site, setting.coding))
+    return load_knowledge(trial_of(setting), site, coding)
 
 
 @lru_cache(maxsize=1)
@@ -125,6 +129,8 @@ def reading_of(context: str, setting: Setting) -> Reading:
         loaded.lot_extensions,
         setting.own,
         loaded.bearers,
+        grade_extensions=loaded.grade_extensions,
+        comments=loaded.comments,
     )
 
 

@@ -13,7 +13,7 @@ from adapter.trial_rules import Action, Origin
 class EventSource(Part):
     """Records that show a clinical event."""
 
-    dataset: Literal["CE", "RS", "PR", "CM", "DM"] = about("Dataset")
+    dataset: Literal["AE", "CE", "RS", "PR", "CM", "DM"] = about("Dataset")
     category: Text = about("--CAT")
     values: Words = about("RS: result values (RSSTRESC) that mean the event; else all records of the category", ())
 

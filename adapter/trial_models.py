@@ -138,6 +138,7 @@ class Confidentiality(Part):
     """What of a person may be written (protocol §10)."""
 
     initials: bool = about("Write the uppercase initials to SUPPDM")
+    comments: bool = about("Write notes of clinical records to CO; false: they never leave intake", False)
     initials_qnam: Code8 = about("QNAM of the initials, used only when they are written")
 
 

@@ -160,6 +160,8 @@ RUN_SOURCES = {
     "run.actual_subjects": "number of randomised subjects",
     "run.data_cut": "date of the data cut",
     "run.ongoing": "Y or N: some subject has no end of study participation at the data cut",
+    "run.meddra": "version of MedDRA that the sponsor's coding states (--coding); without one there is no such record",
+    "run.whodrug": "version of WHODrug, likewise",
 }
 """What `@run.x` in ts.csv may name."""
 

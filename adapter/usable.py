@@ -187,6 +187,19 @@ def _first_days(table: pa.Table, name: str) -> npt.NDArray[np.float64]:
     return days
 
 
+OTHERWISE = ("end_day", "detected_day", "recorded_day")
+"""What dates a fact whose start is not told."""
+
+
+def _told_first(table: pa.Table) -> npt.NDArray[np.float64]:
+    """Return the day of each row's fact: its start, else its end, else when it was detected or recorded."""
+    first = _first_days(table, "day")
+    for name in OTHERWISE:
+        if np.isnan(first).any():
+            first = np.where(np.isnan(first), _first_days(table, name), first)
+    return first
+
+
 def _in_future(table: pa.Table, days: int) -> npt.NDArray[np.bool_]:
     """Return which rows are dated after their own meta.lastUpdated by more than `days`, whatever the time zone."""
     updated = table.column("updated").to_pandas().to_numpy(dtype=np.float64, na_value=np.nan)
@@ -206,8 +219,7 @@ def _by_cut(
 ) -> tuple[pa.Table, npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     if kind == "Patient" or not table.num_rows:  # a patient has no date of his own; his death is cut below
         return table, owner, future
-    start = _first_days(table, "day")
-    first = np.where(np.isnan(start), _first_days(table, "end_day"), start)
+    first = _told_first(table)
     late = first > cuts[owner]
     if not late.any():
         return table, owner, future
@@ -246,6 +258,10 @@ def _note(
                 frame.loc[late, "open"] = True
                 frame.loc[late & (frame["status"] == "stopped").to_numpy(), "status"] = "in-progress"
             _add_note(frame, late, "end-after-cut@end")
+        for name in ("detected_", "recorded_"):
+            unknown_yet = _first_days(table, f"{name}day") > cuts[owner]
+            if unknown_yet.any():
+                frame.loc[unknown_yet, [f"{name}dtc", f"{name}day", f"{name}micros"]] = None
     _add_note(frame, future, "date-in-future@date")
     found.facts[kind] = Facts(kind, frame, keyed)
 
@@ -279,8 +295,7 @@ def last_believable_day(
         table = _by_status(kind, table, preliminary, Usable())
         kept = ~_in_future(table, future_days)
         own = cuts[_owners(table, number)]
-        for name in ("day", "end_day"):
-            days = _first_days(table, name)
+        for days in (_told_first(table), _first_days(table, "end_day")):
             days = days[kept & (np.nan_to_num(days, nan=np.inf) <= own)]
             if len(days):
                 last = max(int(days.max()), last if last is not None else int(days.max()))

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from adapter.intake import event_structs, structs
+from adapter.intake import clinical_structs, event_structs, structs
 from adapter.intake.structs import Observation
 
 TWICE = "element-twice"
@@ -123,7 +123,7 @@ def _modifiers(node: Any, where: str) -> Iterator[str]:
 
 _NAMES = frozenset(
     name
-    for module in (structs, event_structs)
+    for module in (structs, event_structs, clinical_structs)
     for s in vars(module).values()
     if isinstance(s, type) and issubclass(s, msgspec.Struct)
     for name in s.__struct_encode_fields__

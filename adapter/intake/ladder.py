@@ -37,6 +37,10 @@ OPTIONAL: dict[str, frozenset[str]] = {
     ),
     "MedicationStatement": frozenset(["meta", "statusReason", "reasonCode", "extension", "dateAsserted"]),
     "Procedure": frozenset(["meta", "statusReason", "reasonCode", "bodySite", "usedCode", "extension"]),
+    # without its extensions a grade, without its stages a grade of GVHD would be missing: those are no optional elements
+    "Condition": frozenset(["meta", "category", "bodySite", "encounter", "note"]),
+    "AdverseEvent": frozenset(["meta", "category", "encounter", "detected", "recordedDate", "note"]),
+    "Encounter": frozenset(["meta", "serviceType", "reasonCode", "statusHistory", "location", "hospitalization"]),
     "Patient": frozenset(["meta", "identifier", "active", "gender", "birthDate", "extension"]),
 }
 """Elements that may be left out where their type is wrong. Without any other the record would say something else: a wrong

@@ -9,7 +9,17 @@ from typing import Any
 
 import msgspec
 
-from adapter.intake import event_structs, events, observation, people, reports, structs, supplies
+from adapter.intake import (
+    clinical,
+    clinical_structs,
+    event_structs,
+    events,
+    observation,
+    people,
+    reports,
+    structs,
+    supplies,
+)
 from adapter.intake.observation import ObservationRows
 from adapter.intake.reading import Reading
 from adapter.intake.rows import PlainRows, Rows
@@ -120,6 +130,25 @@ READERS: dict[str, Reader] = {
         lambda r: bytes(r.individual or r.subject),
         _plain("ResearchSubject", people.research_subject_rows),
         RESEARCH_SUBJECT_STATUSES,
+    ),
+    # verificationStatus and actuality are no `status`; their reader looks after them
+    "Condition": Reader(
+        clinical_structs.Condition,
+        _subject,
+        _plain("Condition", clinical.condition_rows),
+        None,
+    ),
+    "AdverseEvent": Reader(
+        clinical_structs.AdverseEvent,
+        _subject,
+        _plain("AdverseEvent", clinical.adverse_event_rows),
+        None,
+    ),
+    "Encounter": Reader(
+        clinical_structs.Encounter,
+        _subject,
+        _plain("Encounter", clinical.encounter_rows),
+        clinical.ENCOUNTER_STATUSES,
     ),
 }
 

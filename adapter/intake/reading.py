@@ -54,6 +54,7 @@ class Reading:
     """The reader's surroundings in one worker. `subjects` maps keyed patient ids to subject numbers.
 
     own: the hospital's base URLs, if declared. bearers: whose an identifier is, for references that name nothing else.
+    lot_extensions, grade_extensions: URLs that the trial names. comments: it lets texts of notes out.
     servers: base URLs under which subjects were referred to, where the hospital has not said which are its own.
     notes: what was left out of the resource in hand; parts: (reason, path) of its components that cannot be used.
     """
@@ -70,6 +71,8 @@ class Reading:
     parts: list[tuple[str, str]] = field(default_factory=list)
     memo: dict[str, Any] = field(default_factory=dict)
     owners: dict[bytes, bytes | None] = field(default_factory=dict)
+    grade_extensions: tuple[str, ...] = ()
+    comments: bool = False
     _keyed: dict[str, bytes] = field(default_factory=dict)
     _decimals: dict[bytes, str | None] = field(default_factory=dict)
 

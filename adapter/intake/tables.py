@@ -81,6 +81,8 @@ REASONS = (
     Column("indication", TEXT, "reasonCode.text, else the first coding's display"),
 )
 
+NOTE = (Column("note", TEXT, "note.text, where the trial lets texts out"), *dated("note_", "note.time"))
+
 
 TABLES: dict[str, tuple[Column, ...]] = {
     "Observation": (
@@ -197,6 +199,70 @@ CARRIED = {"DiagnosticReport": "Observation"}
 TABLES["DiagnosticReport"] = (
     *TABLES["Observation"],
     Column("why", TEXT, "why a contained Observation, or of its own row the report, is not used; else empty"),
+)
+
+TABLES["Condition"] = (
+    *PROVENANCE,  # status: verificationStatus
+    Column("code", TEXT, "code.coding as system|code"),
+    Column("code_text", TEXT, "code.text, else the first coding's display"),
+    Column("category", TEXT, "category.coding.code"),
+    Column("clinical", TEXT, "clinicalStatus.coding.code"),
+    Column("severity", TEXT, "severity.coding as system|code"),
+    Column("severity_text", TEXT, "severity.text, else the first coding's display"),
+    *dated("", "onsetDateTime or onsetPeriod.start"),
+    Column("words", TEXT, "onset[x] that is no date"),
+    *dated("end_", "abatementDateTime or abatementPeriod.end"),
+    Column("end_words", TEXT, "abatement[x] that is no date"),
+    *dated("recorded_", "recordedDate"),
+    Column("open", pa.bool_(), "clinicalStatus says that it goes on, and there is no abatement[x]"),
+    Column("encounter", TEXT, "keyed id of encounter"),
+    Column("evidence", TEXT, "keyed ids of evidence.detail; of a stage: of its assessments"),
+    Column("stage", TEXT, "stage.summary.coding as system|code"),
+    Column("stage_text", TEXT, "stage.summary.text, else the first coding's display"),
+    Column("stage_type", TEXT, "stage.type.coding as system|code"),
+    Column("stage_type_text", TEXT, "stage.type.text, else the first coding's display"),
+    *NOTE,
+)
+TABLES["AdverseEvent"] = (
+    *PROVENANCE,  # status: actuality, or an R5 status that forbids its use
+    Column("code", TEXT, "event.coding as system|code"),
+    Column("code_text", TEXT, "event.text, else the first coding's display"),
+    Column("category", TEXT, "category.coding.code"),
+    *dated("", "date; R5 occurrence[x]"),
+    Column("words", TEXT, "occurrence[x] that is no date (R5)"),
+    *dated("end_", "occurrencePeriod.end (R5)"),
+    *dated("detected_", "detected"),
+    *dated("recorded_", "recordedDate"),
+    Column("seriousness", TEXT, "seriousness.coding as system|code"),
+    Column("seriousness_text", TEXT, "seriousness.text, else the first coding's display"),
+    Column("severity", TEXT, "severity.coding as system|code"),
+    Column("severity_text", TEXT, "severity.text, else the first coding's display"),
+    Column("outcome", TEXT, "outcome.coding as system|code"),
+    Column("outcome_text", TEXT, "outcome.text, else the first coding's display"),
+    Column("grade", TEXT, "the extension that the trial names (extensions.toxicity_grade)"),
+    Column("conditions", TEXT, "keyed ids of resultingCondition"),
+    Column("encounter", TEXT, "keyed id of encounter"),
+    Column("suspect", TEXT, "keyed id of suspectEntity.instance"),
+    Column("suspect_code", TEXT, "suspectEntity.instance, its code.coding as system|code"),
+    Column("suspect_text", TEXT, "suspectEntity.instance, its code.text or display"),
+    Column("causality", TEXT, "suspectEntity.causality.assessment.coding as system|code"),
+    Column("causality_text", TEXT, "suspectEntity.causality.assessment.text, else the first coding's display"),
+    *NOTE,
+)
+TABLES["Encounter"] = (
+    *PROVENANCE,
+    Column("code", TEXT, "class, type and serviceType as system|code; of a location: its physicalType"),
+    Column("code_text", TEXT, "class, type and serviceType, their texts or displays; of a location: its display"),
+    *dated("", "period.start, else the first time in statusHistory"),
+    *dated("end_", "period.end, else the last time in statusHistory"),
+    Column("open", pa.bool_(), "period has a start and no end"),
+    Column("part_of", TEXT, "keyed id of partOf"),
+    Column("indication", TEXT, "reasonCode.text, else the first coding's display"),
+    Column(
+        "reasons", TEXT, "keyed ids of reasonReference, and of diagnosis.condition that the patient was admitted for"
+    ),
+    Column("admitted_from", TEXT, "hospitalization.admitSource.text, else the first coding's display"),
+    Column("discharged_to", TEXT, "hospitalization.dischargeDisposition.text, else the first coding's display"),
 )
 
 SUBSETTED = "SUBSETTED"

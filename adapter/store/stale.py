@@ -30,6 +30,7 @@ LOOK_UP_USERS = (
     "MedicationStatement",
     "SupplyDelivery",
     "BiologicallyDerivedProductDispense",
+    "AdverseEvent",
 )
 """Resource types whose rows hold what a look-up said when they were read."""
 

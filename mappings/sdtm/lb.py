@@ -35,6 +35,7 @@ from adapter.spec import (
     joined,
     parents_of,
     path,
+    related_to,
 )
 from mappings.parts import identifiers, study_day_of, text
 from mappings.timing import epoch_of, last_before_of, visit_of
@@ -88,20 +89,31 @@ def laboratory_results(inputs: Inputs) -> Records:
     o = _with_specimen(o, inputs)
     o = _with_ranges(o, inputs)
     o = standardised(o, inputs.knowledge.units, inputs.knowledge.terminology.codelist("C102580").terms)
-    o.loc[_replayed(o, inputs), "why"] = "duplicate-result"
+    o.loc[replayed(o, inputs), "why"] = "duplicate-result"
     lost.loc[o["row"]] = o["why"].to_numpy()
     o = o[o["why"] == ""].assign(derived="")
     from_specimen = _specimen_parents(o.reset_index(drop=True))
     made, parents = _derived_counts(o, inputs)
     frame = pd.concat([o, made], ignore_index=True) if len(made) else o.reset_index(drop=True)
+    related = None
     if parents is not None:
         parents["record"] += len(o)
+        related = _related(frame, parents)
     parents = joined([p for p in (parents, from_specimen) if p is not None])
     issues = []
     for column, (code, message) in ISSUES.items():
         odd = frame.index[frame[column].astype(bool) & (frame["derived"] == "")]
         issues.append(issues_of(odd, frame.loc[odd, "USUBJID"].to_numpy(), code, message))
-    return Records(frame, parents, {"Observation": lost[lost != ""]}, joined(issues), missing if len(missing) else None)
+    dropped = {"Observation": lost[lost != ""]}
+    return Records(frame, parents, dropped, joined(issues), missing if len(missing) else None, related)
+
+
+def _related(frame: pd.DataFrame, parents: pd.DataFrame) -> pd.DataFrame:
+    """Return what a derived count belongs with (RELREC): the count and the percentages that it was computed from."""
+    made = frame[frame["derived"] == "Y"]
+    percents = parents[["record", "row"]].drop_duplicates()
+    rows = pd.concat([percents, pd.DataFrame({"record": made.index, "row": made["row"].to_numpy()})], ignore_index=True)
+    return related_to(rows["record"], "Observation", rows["row"])
 
 
 ISSUES = {
@@ -124,7 +136,7 @@ def _unit_is_none(o: pd.DataFrame, silent: pd.Series[bool], inputs: Inputs) -> p
     return found
 
 
-def _replayed(o: pd.DataFrame, inputs: Inputs) -> pd.Index:
+def replayed(o: pd.DataFrame, inputs: Inputs) -> pd.Index:
     """Return the results that an interface sent again under another id: same test, instant, value, unit and specimen.
 
     Of such copies the one whose content hashes lowest stays (fhir-input point 3), whatever order they came in.

@@ -11,6 +11,7 @@ from adapter.spec import ASSIGNED, PROTOCOL, Dataset, Records, ValueLevel, Varia
 
 DOMAIN = "TS"
 MOST_BYTES = 200
+CODED = ("@run.meddra", "@run.whodrug")
 PIECES = 5
 """A value over 200 bytes goes on in TSVAL1 ... TSVAL5, cut by bytes, never inside a character (SDTMIG 3.4 §7.4.2)."""
 
@@ -23,6 +24,8 @@ def trial_summary(trial: Any, run: dict[str, str]) -> Records:
     rows = []
     for p in trial.summary:
         value, code, flavour = trial.fill(p.TSVAL, run), p.TSVALCD, p.TSVALNF
+        if not value and p.TSVAL in CODED:  # nothing is coded in it
+            continue
         if not value and not flavour:
             flavour = "NI"
         if p.TSVAL == "@run.ongoing":

@@ -9,12 +9,16 @@ comment says "these among others", only rows whose first two cells stand in the 
     issues.csv      USUBJID, dataset, code of every line of data-issues.csv (of EVERYWHERE: where the case has their file)
     drops.csv       resource_type, reason, count of every resource that was not used, whatever the reason
     unmapped.csv    resource_type, code, text, used, count
+
+A case may have `site/` (code maps of the site), `coding/` (the sponsor's coding), `options` (cutoff) and `trial.toml` (lines
+that take the place of the shipped trial's, under its headings).
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -22,6 +26,7 @@ import pandas as pd
 
 from adapter import build
 from adapter.result import Result
+from adapter.trial import find_trials
 from tests.conftest import make_site
 
 FOLDER = Path(__file__).parent
@@ -48,7 +53,34 @@ def build_case(case: str, folder: Path) -> Result:
     for own in sorted((here / "site").glob("*.csv")):
         (site / own.name).write_bytes(own.read_bytes())
     log, options = here / "enrolment.csv", dict(_options(here))
-    return build(here / "input", out=folder / "out", enrolment=log, site=site, cutoff=options.get("cutoff"), workers=1)
+    coding = here / "coding" if (here / "coding").is_dir() else None
+    return build(
+        here / "input", out=folder / "out", enrolment=log, site=site, cutoff=options.get("cutoff"), workers=1,
+        trial=_trial(here, folder), coding=coding,
+    )  # fmt: skip
+
+
+def _trial(here: Path, folder: Path) -> str | Path:
+    """Return the trial of a case: the shipped one, or that with lines of `trial.toml` of the case under their headings."""
+    shipped = find_trials()["pgf_msc"]
+    own = here / "trial.toml"
+    if not own.exists():
+        return "pgf_msc"
+    shutil.copytree(shipped, folder / "trial", ignore=shutil.ignore_patterns("demo", "*.py", "__pycache__"))
+    text = (folder / "trial/trial.toml").read_text(encoding="utf-8")
+    heading = ""
+    for line in own.read_text(encoding="utf-8").splitlines():
+        if line.startswith("["):
+            heading = f"\n{line}\n"
+            text += heading if heading not in text else ""
+        elif "=" in line and not line.startswith("#"):
+            key = line.partition(" ")[0]
+            before, mark, section = text.partition(heading)
+            here, end, after = section.partition("\n[")
+            here = "".join(x for x in here.splitlines(keepends=True) if x.partition(" ")[0] != key)
+            text = before + mark + f"{line}\n" + here + end + after
+    (folder / "trial/trial.toml").write_text(text, encoding="utf-8")
+    return folder / "trial"
 
 
 def _options(here: Path) -> Iterator[tuple[str, str]]:

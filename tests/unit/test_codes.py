@@ -177,7 +177,8 @@ def test_check_digits() -> None:
 
 
 TEST_CODELIST = {
-    "LB": "LBTESTCD", "VS": "VSTESTCD", "RS": "KPSS01TC", "MB": "MBTESTCD", "IS": "ISTESTCD", "CP": "CPTESTCD",
+    "LB": "LBTESTCD", "VS": "VSTESTCD", "RS": "ONCRTSCD KPSS01TC", "DD": "DTHDXCD",
+    "MB": "MBTESTCD", "IS": "ISTESTCD", "CP": "CPTESTCD",
 }  # fmt: skip
 
 
@@ -188,11 +189,14 @@ def test_tests_are_controlled_terms() -> None:
             continue
         term = TERMS.codelist(TEST_CODELIST[row["domain"]]).terms[row["testcd"]]
         assert (term.decode, len(term.value) <= 8, len(term.decode) <= 40) == (row["test"], True, True)
-        for column, codelist in (("specimen", "SPECTYPE"), ("method", "METHOD")):
+        where = "LOC" if row["domain"] in ("VS", "FA") else "SPECTYPE"
+        for column, codelist in (("specimen", where), ("method", "METHOD")):
             assert not row[column] or TERMS.is_term(codelist, row[column]), row
         assert not row["standard_unit"] or TERMS.is_term(
             "VSRESU" if row["domain"] == "VS" else "UNIT", row["standard_unit"]
         ), row
+        if row["domain"] == "VS":
+            assert not row["detail"] or TERMS.is_term("POSITION", row["detail"])
         if row["domain"] == "MB":
             assert TERMS.is_term("MBFTSDTL", row["detail"])
         if row["domain"] == "IS":

@@ -37,6 +37,10 @@ CODELISTS = {
     ("TV", "ARMCD"): ("", "ARMCD"),
     # results are numbers in most tests; C102580 holds only terms for text results
     ("LB", "LBSTRESC"): ("C102580", None),
+    # RS holds disease responses and, here, one clinical classification, whose lists are not those of responses
+    ("RS", "RSTESTCD"): ("C96782", "C96782 C100170"),
+    ("RS", "RSTEST"): ("C96781", "C96781 C100169"),
+    ("RS", "RSSTRESC"): ("C96785", "C96785 C182507"),
 }
 
 
@@ -49,12 +53,14 @@ DATASETS = table("sdtmig_3-4_datasets.csv", "dataset")
 TABLE = table("sdtmig_3-4_variables.csv", "dataset", "name")
 
 
-# TSVAL1 ... TSVALn continue TSVAL (SDTMIG 3.4 §7.4.2, "TSVAL1-TSVALn"); the table has one row for all of them.
+# TSVAL1 ... TSVALn continue TSVAL (SDTMIG 3.4 §7.4.2, "TSVAL1-TSVALn"), COVAL1 ... COVALn COVAL (§5.1); the table has one
+# row for all of them.
 for n in range(1, 10):
-    TABLE["TS", f"TSVAL{n}"] = TABLE["TS", "TSVAL"] | {
-        "name": f"TSVAL{n}", "label": f"Parameter Value {n}", "core": "Perm",
-        "order": f"{TABLE['TS', 'TSVAL']['order']}.{n}",
-    }  # fmt: skip
+    for dataset, stem, label in (("TS", "TSVAL", "Parameter Value"), ("CO", "COVAL", "Comment")):
+        TABLE[dataset, f"{stem}{n}"] = TABLE[dataset, stem] | {
+            "name": f"{stem}{n}", "label": f"{label} {n}", "core": "Perm",
+            "order": f"{TABLE[dataset, stem]['order']}.{n}",
+        }  # fmt: skip
 
 
 def rows_of(dataset: str) -> list[dict[str, str]]:
@@ -230,6 +236,7 @@ def test_fhir_paths_name_a_resource_that_is_read(d: Dataset, v: Variable) -> Non
     read = {"Patient", "Observation", "MedicationAdministration", "Procedure"}
     read |= {"Medication", "BiologicallyDerivedProduct", "Specimen", "Consent"}
     read |= {"MedicationStatement", "SupplyDelivery", "BiologicallyDerivedProductDispense"}
+    read |= {"Condition", "AdverseEvent", "Encounter"}
     other = ("enrolment log: ", "trial definition", "products.csv", "data cut")
     for p in v.source.fhir:
         assert p.startswith(other) or p.split(".")[0] in read, p

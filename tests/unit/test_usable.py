@@ -156,6 +156,7 @@ def test_every_fact_has_its_subject_and_its_keyed_columns() -> None:
     assert set(found.facts) == {
         "Observation", "MedicationAdministration", "Procedure", "Patient", "Specimen", "Consent", "ResearchSubject",
         "MedicationStatement", "SupplyDelivery", "BiologicallyDerivedProductDispense", "DiagnosticReport",
+        "Condition", "AdverseEvent", "Encounter",
     }  # fmt: skip
     assert len(found.facts["Procedure"].frame) == 0
 

@@ -1,0 +1,97 @@
+"""MH, Medical History: Conditions that began before consent."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from adapter.spec import COLLECTED, Dataset, Inputs, Records, Variable, path
+from mappings.coding import decoded, level, originals, uncoded, with_terms
+from mappings.conditions import RELAPSE, each_kind, ends, routed
+from mappings.parts import identifiers, said_in_words, study_day_of, text
+from mappings.timing import epoch_of
+
+DOMAIN = "MH"
+
+
+def histories(inputs: Inputs) -> Records:
+    """Return one record per Condition that is history, of acute on chronic GVHD one per kind.
+
+    A malignancy that had relapsed before consent has a record of the disease, and one of the relapse where that has a date
+    of its own.
+    """
+    c = routed(inputs)
+    disease = c[c["mh"]].assign(cat=lambda f: f["disease"], start=lambda f: f["dtc"])
+    early = c[c["early"]].assign(cat=RELAPSE)
+    h = each_kind(pd.concat([disease, early], ignore_index=True))
+    h = with_terms(h, inputs)
+    h[["enrtpt", "entpt"]] = ends(h, inputs.subjects["cut_date"])
+    for name in ("words", "end_words"):
+        h[name] = text(h[name])
+    return Records(h, originals(h, "MHTERM"), unmapped=uncoded(h))
+
+
+def _char(name: str, label: str, column: str, role: str, *fhir: str, codelist: str | None = None) -> Variable:
+    return Variable(name, label, "Char", path(column, *fhir), COLLECTED, "Perm", role, codelist=codelist)
+
+
+DATASET = Dataset(
+    name=DOMAIN,
+    label="Medical History",
+    cls="EVENTS",
+    structure="One record per medical history event per subject",
+    keys=("STUDYID", "USUBJID", "MHCAT", "MHTERM", "MHSTDTC", "MHENDTC"),
+    records=histories,
+    needs=("PR", "CM"),
+    sequence="MHSEQ",
+    variables=(
+        *identifiers(DOMAIN),
+        Variable(
+            "MHTERM",
+            "Reported Term for the Medical History",
+            "Char",
+            path("term", "Condition.code"),
+            COLLECTED,
+            "Req",
+            "Topic",
+            comment="In English where the sponsor translates it; the text as it came is in the trace.",
+        ),
+        decoded("MHDECOD", "Dictionary-Derived Term"),
+        _char("MHCAT", "Category for Medical History", "cat", "Grouping Qualifier", "Condition.code"),
+        level("MHBODSYS", "Body System or Organ Class", "soc", "Perm", "Record Qualifier", dictionary=False),
+        epoch_of("MHDTC"),
+        _char("MHDTC", "Date/Time of History Collection", "recorded_dtc", "Timing", "Condition.recordedDate"),
+        _char(
+            "MHSTDTC",
+            "Start Date/Time of Medical History Event",
+            "start",
+            "Timing",
+            "Condition.onset[x]",
+        ),
+        _char(
+            "MHENDTC",
+            "End Date/Time of Medical History Event",
+            "end_dtc",
+            "Timing",
+            "Condition.abatement[x]",
+        ),
+        study_day_of("MHDY", "Study Day of History Collection", "MHDTC"),
+        _char(
+            "MHENRTPT",
+            "End Relative to Reference Time Point",
+            "enrtpt",
+            "Timing",
+            "Condition.clinicalStatus",
+            codelist="C66728",
+        ),
+        _char("MHENTPT", "End Reference Time Point", "entpt", "Timing", "data cut"),
+        said_in_words("MHSTWORD", "Condition.onset[x]"),
+        Variable(
+            "MHENWORD",
+            "End of Event as Reported in Words",
+            "Char",
+            path("end_words", "Condition.abatement[x]"),
+            COLLECTED,
+            supplemental=True,
+        ),
+    ),
+)
