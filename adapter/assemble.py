@@ -137,6 +137,13 @@ def _from_resource(v: Variable) -> bool:
     return isinstance(v.source, Call)
 
 
+def _read_from(v: Variable, resource: str) -> bool:
+    """Return whether a variable is computed, or read from this resource type or from what it contains."""
+    if isinstance(v.source, Call):
+        return True
+    return any(element_of(v, kind) for kind in (resource, CARRIED.get(resource)) if kind)
+
+
 def element_of(v: Variable, resource: str) -> str:
     """Return the FHIR path of a variable in a resource type; empty where it is not read from that type."""
     if not isinstance(v.source, Path):
@@ -155,7 +162,7 @@ def expand_trace(d: Dataset, s: DatasetSummary, chunk: pa.Table) -> pa.Table:
     kinds = chunk.column("_type").combine_chunks().dictionary_encode()
     # a value that is read from another type (IEDTC: a result, or the log) does not come from this record's resource
     names = kinds.dictionary.to_pylist()
-    read = np.array([[isinstance(v.source, Call) or bool(element_of(v, k)) for k in names] for v in variables])
+    read = np.array([[_read_from(v, k) for k in names] for v in variables])
     if not read.all():
         filled &= read[:, kinds.indices.to_numpy()].T
     record, which = np.nonzero(filled)

@@ -341,7 +341,8 @@ def test_define_xml_points_to_the_preferred_format(
             leaves[group.get("Name")] = leaf.get(HREF)
             assert leaf.get("ID") == group.get(f"{DEF}ArchiveLocationID")
             assert leaf.findtext(f"{DEF}title") == leaf.get(HREF)
-    assert leaves == {n: f"{n.lower()}{first}" for n in NAMES_OF_ODD}
+    assert leaves == {n: f"{n.lower()}{first}" for n in leaves}
+    assert set(NAMES_OF_ODD) <= set(leaves)
     assert all((sdtm / str(href)).is_file() for href in leaves.values())
     # but for the names of the files define.xml is the same as that of the transport files
     assert define.read_text("utf-8").replace(f"{first}<", ".xpt<").replace(f'{first}"', '.xpt"') == (
@@ -350,7 +351,7 @@ def test_define_xml_points_to_the_preferred_format(
     # a file does not depend on what else is asked for
     datasets = [*(f"sdtm/*{e}" for e in endings), "trace/*"]
     assert hashes(result.out, datasets) == hashes(odd.out, datasets)
-    assert sorted(result.sdtm) == NAMES_OF_ODD
+    assert set(NAMES_OF_ODD) <= set(result.sdtm)
     for name in result.sdtm:
         pd.testing.assert_frame_equal(result.sdtm[name], odd.sdtm[name], check_exact=True)
         assert result.sdtm[name].attrs == odd.sdtm[name].attrs
