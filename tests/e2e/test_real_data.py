@@ -255,7 +255,7 @@ def test_published_examples_pass_intake() -> None:
         balanced(taken)
         number += 1
         kept += len(taken.links)
-        reasons.update((kind, x.reason) for x in taken.rejects)
+        reasons.update((kind, x.reason) for x in taken.rejects if not x.where.startswith("component["))
         assert not taken.links or rows(taken, kind)
         # of a Specimen of somebody else the keyed id is kept
         assert not take(line_of(r)).tables.keys() - {"Specimen"} or subject_of(r) == "s"

@@ -268,6 +268,8 @@ def drug(r: Any, hospital: Hospital) -> Any:
     name = r["medicationReference"]["reference"]
     if name.startswith("#"):
         return next(c for c in r["contained"] if c["id"] == name[1:])["code"]
+    if name == "Medication/med-nowhere":  # a wart: it did not come in, and the reference's display names the drug
+        return {"text": r["medicationReference"]["display"]}
     return hospital.medication(name)["code"]
 
 
@@ -291,21 +293,28 @@ def part(r: Any, element: str) -> Any:
 
 
 def number_and_unit(value: str) -> tuple[str, str, str]:
-    """Take apart a result written as text: comparator, number, unit."""
-    plain = unicodedata.normalize("NFKC", value).replace(",", "").replace("GT ", ">").strip()
-    found = re.fullmatch(r"([<>]=?|≥|≤)?\s*(-?\d+(?:\.\d+)?)\s*(.*)", plain)
+    """Take apart a result written as text: comparator, number, unit; `12,500` may mean twelve and a half."""
+    plain = unicodedata.normalize("NFKC", value).replace("GT ", ">").strip()
+    if re.match(r"\d{1,3},\d{3}(?![,.\d])", plain):
+        return "", "", ""
+    found = re.fullmatch(r"([<>]=?|≥|≤)?\s*(-?\d+(?:\.\d+)?)\s*(.*)", plain.replace(",", ""))
     return ("", "", "") if found is None else ((found[1] or ""), found[2], found[3].lstrip("x×").strip())
 
 
 def result_of(o: Any) -> str:
     if "valueQuantity" in o:
-        return str(o["valueQuantity"].get("comparator", "")) + str(o["valueQuantity"]["value"])
-    if "valueString" in o:
-        comparator, number, _ = number_and_unit(o["valueString"])
-        return comparator + number if number else str(o["valueString"]).strip()
+        q = o["valueQuantity"]
+        whole = f" {q['unit']}" if q.get("comparator") == "<>" else ""  # bounds nothing: the result stays a text
+        return q.get("comparator", "") + str(q["value"]) + whole
+    if "valueRatio" in o:
+        return ":".join(str(o["valueRatio"][k]["value"]) for k in ("numerator", "denominator"))
+    if "valueRange" in o:
+        return "-".join(str(o["valueRange"][k]["value"]) for k in ("low", "high"))
     if "valueInteger" in o:
         return str(o["valueInteger"])
-    return name_in(o["valueCodeableConcept"])
+    said = o["valueString"] if "valueString" in o else name_in(o["valueCodeableConcept"])
+    comparator, number, _ = number_and_unit(said)
+    return comparator + number if number else str(said).strip()
 
 
 def codes_of(concept: Any) -> list[str]:
@@ -408,7 +417,8 @@ DEFAULTS = {
     "RACE": {"UNKNOWN"},
     "ECROUTE": {"INTRAVENOUS"},
     "EXROUTE": {"INTRAVENOUS"},
-    "LBSPEC": {*column("observations", "code", "specimen").values(), "URINE"},  # the last one by the site's own table
+    # the last two by the site's own table
+    "LBSPEC": {*column("observations", "code", "specimen").values(), "URINE", "SERUM"},
 }
 
 
@@ -430,8 +440,10 @@ def test_named_elements_exist(demo10_build: Result, traces: dict[str, Any], hosp
                     continue
                 if place not in looked:
                     r = hospital.resource(row["FILE"], row["LINE"])
-                    # a unit inside a text has no element of its own
-                    looked[place] = bool(at(r, path.removesuffix(".unit") if "valueString" in part(r, path) else path))
+                    # a unit inside a text or a Range has no element of its own; limits in odd units become a text
+                    inside = {"valueString", "valueCodeableConcept", "valueRange"} & part(r, path).keys()
+                    there = path.removesuffix(".unit") if inside else path.replace("Range.text", "Range.low")
+                    looked[place] = bool(at(r, there) or at(r, path))
                 # where `issued` or the Specimen stood in for effective[x], this names what they stood in for
                 instead = v == "LBDTC" and (
                     len(found[usubjid, seq, v]) > 1 or "issued" in hospital.resource(*place[:2])

@@ -13,7 +13,15 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from mappings.trials.pgf_msc.demo import fhir, wart_carriers, wart_events, wart_records, wart_results, wart_statements
+from mappings.trials.pgf_msc.demo import (
+    fhir,
+    wart_carriers,
+    wart_events,
+    wart_ladder,
+    wart_records,
+    wart_results,
+    wart_statements,
+)
 from mappings.trials.pgf_msc.demo.entry import Entry
 from mappings.trials.pgf_msc.demo.fhir import LOCAL_LAB, Resource, coding, concept, number
 from mappings.trials.pgf_msc.demo.people import days
@@ -54,7 +62,8 @@ KNOWN_ANSWERS = {
     "data_cut": "latest site date of a usable fact of a subject, withdrawn consent respected",
     "subjects": "subject code → arm, TRTSDT, RFSTDTC, hsct, infusions, platelets, red_cells, observations, to the cut",
 }
-WARTS = (*wart_carriers.WARTS, *wart_results.WARTS, *wart_records.WARTS, *wart_events.WARTS, *wart_statements.WARTS)
+_MODULES = (wart_carriers, wart_results, wart_records, wart_events, wart_statements, wart_ladder)
+WARTS = tuple(wart for module in _MODULES for wart in module.WARTS)
 COPIED = {"Observation": 40, "MedicationAdministration": 10, "Procedure": 5, "Patient": 2}
 _PLATELETS, _HAEMOGLOBIN = ("777-3",), ("718-7", "59260-0")
 _SPARED = ("withdrew-consent", "never-treated", "early-death", "merged", "death-undated")  # host no fault

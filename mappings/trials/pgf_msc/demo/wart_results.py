@@ -18,17 +18,23 @@ ALBUMIN, BILIRUBIN, EOSINOPHILS, FERRITIN, GLUCOSE, LDH, LYMPHOCYTES, MONOCYTES,
 ELECTROLYTES, LIVER = "24326-1", "24325-3"  # panels
 
 SITE_TABLES = {
+    "codes.csv": """\
+system,code,display,map_to
+urn:oid:2.16.156.999999.4,LYM-S,淋巴细胞绝对值（手工）,http://loinc.org|732-8
+,,谷氨酰转肽酶（干化学）,GGT
+urn:oid:2.16.156.999999.4,LOOKS,标本外观,ignore
+""",
     "observations.csv": """\
-system,code,display,domain,testcd,test,cat,specimen,result_type,like
-urn:oid:2.16.156.999999.4,LYM-S,淋巴细胞绝对值（手工）,,,,,,,http://loinc.org|732-8
-urn:oid:2.16.156.999999.4,U-KET,尿酮体,LB,KETONES,Ketones,URINALYSIS,URINE,text,
+system,code,display,domain,testcd,test,cat,specimen,result_type
+urn:oid:2.16.156.999999.4,U-KET,尿酮体,LB,KETONES,Ketones,URINALYSIS,URINE,text
+urn:oid:2.16.156.999999.4,ANA-T,抗核抗体滴度,LB,ANA,Antinuclear Antibodies,SEROLOGY,SERUM,text
 """,
     "units.csv": """\
 spelling,ucum,ct,note
 十亿/升,10*9/L,10^9/L,the manual count's own unit
 """,
 }
-"""The hospital's own code tables, SITE/*.csv (mappings/codes/README.md): what its laboratory's codes and units mean."""
+"""The hospital's own code tables, SITE/*.csv (docs/site-maps.md): what its laboratory's codes and units mean."""
 
 
 class Row(NamedTuple):
@@ -163,11 +169,20 @@ ROWS = (
     Row(
         "site-map-to-loinc",
         "codes",
-        "a local code without LOINC that the site's `observations.csv` maps, in a unit of the site's `units.csv`",
+        "a local code without LOINC that the site's `codes.csv` maps, in a unit of the site's `units.csv`",
         LIS,
         _local("LYM-S", "淋巴细胞绝对值（手工）"),
         _number("0.85", "十亿/升"),
-        {"LBTESTCD": "LYM", "LBORRES": "0.85", "LBORRESU": "10^9/L", "LBSTRESN": 0.85},
+        {"LBTESTCD": "LYM", "LBLOINC": "732-8", "LBORRES": "0.85", "LBORRESU": "10^9/L", "LBSTRESN": 0.85},
+    ),
+    Row(
+        "site-map-by-text",
+        "codes",
+        "no code at all: the site's `codes.csv` maps the Chinese text, in other widths",
+        LIS,
+        concept(text="谷氨酰转肽酶(干化学)"),
+        _number("28", "U/L", "U/L"),
+        {"LBTESTCD": "GGT", "LBLOINC": "", "LBORRES": "28", "LBSTRESN": 28.0},
     ),
     Row(
         "site-map-of-a-text",
@@ -201,6 +216,13 @@ def _made(row: Row) -> Wart:
 
 
 WARTS += [_made(row) for row in ROWS]
+
+
+@wart(WARTS, "codes", "a local code that the site's `codes.csv` ignores: nobody needs the look of a specimen")
+def ignored_code(d: Desk) -> None:
+    r = d.result(_local("LOOKS", "标本外观"), {"valueString": "轻度溶血"})
+    d.put(LIS, r)
+    d.dropped("Observation", "code-ignored", r)
 
 
 @wart(WARTS, "codes", "a Chinese text alone says what was measured; two such results")

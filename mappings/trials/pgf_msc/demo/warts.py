@@ -2,8 +2,8 @@
 
 No random number places a wart, none stands in a file of the clean cohort, and none is a blood count, a transfusion or a
 treatment that an endpoint reads: the clean truth stays what it is, of the few subjects who host them too. The ids of
-resources that a wart makes begin with `wart-`. All warts are declared in wart_carriers, wart_results, wart_records and
-wart_events, each once, with its answer.
+resources that a wart makes begin with `wart-`. All warts are declared in wart_carriers, wart_results, wart_records,
+wart_events, wart_statements and wart_ladder, each once, with its answer.
 """
 
 from __future__ import annotations
@@ -145,6 +145,10 @@ class Desk:
         self.at = fhir.moment(day, hour, minute)
         self.person = next(p for p in self.hosts if p.hsct and p.hsct < day < p.last)
 
+    def take_sex(self) -> None:
+        """Take the first subject who is a woman or a man."""
+        self.person = next(p for p in self.hosts if p.gender in ("female", "male"))
+
     def take_arm(self, arm: str) -> None:
         """Take the first subject of an arm."""
         self.person = next(p for p in self.hosts if p.arm == arm)
@@ -189,9 +193,14 @@ class Desk:
     def dropped(self, kind: str, reason: str, *gone: Resource, count: int = 0) -> None:
         self._answers.append(Dropped(kind, reason, count or len(gone), tuple(identity(r) for r in gone)))
 
-    def rejected(self, file: str, resource: Resource, reason: str, where: str = "", told: bool = True) -> None:
-        """Write a resource that is rejected, and its answer; `told`: whose it is is certain, so its keyed id stands there."""
-        n = self.line(file, encode(resource), resource["resourceType"])
+    def rejected(
+        self, file: str, resource: Resource, reason: str, where: str = "", told: bool = True, line: str = ""
+    ) -> None:
+        """Write a resource that is rejected (as `line` spells it), and its answer.
+
+        told: whose it is is certain, so its keyed id stands in the reject.
+        """
+        n = self.line(file, line or encode(resource), resource["resourceType"])
         name = identity(resource) if told and "id" in resource else ""
         self._answers.append(Rejected(resource["resourceType"], reason, file, n, name, where))
 
