@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from adapter.identify import DECODERS, LOOK_UPS, PREFIX, resource_type
 from adapter.intake.bearers import UNRESOLVED
-from adapter.intake.keys import require_single
+from adapter.intake.keys import TWICE, Held, named, require_single, twice_in
 from adapter.intake.ladder import second_look
 from adapter.intake.readers import NO_INTAKE, READERS, Reader
 from adapter.intake.reading import UNREADABLE, Reading, Reject
@@ -74,6 +74,8 @@ def intake(lines: Iterable[bytes], read: Reading, buckets: int, file: int, first
             try:
                 patient = owners[who]
             except KeyError:
+                if who and (twice := twice_in(who)) is not None:  # of other types than Observation found before
+                    raise Held(TWICE, named(f"subject.{twice}")) from None
                 patient = owners[who] = read.owner(_REFERENCE.decode(who) if who else None)
         except UNREADABLE as e:
             if not line.strip():

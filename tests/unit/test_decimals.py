@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from adapter.intake.decimals import (
     MAX_DIGITS,
+    comparator,
     decimal_reason,
     decimal_text,
     numeric_string,
@@ -138,9 +139,21 @@ READ = [
 ]
 
 
-@pytest.mark.parametrize(("text", "comparator", "number", "rest"), READ)
-def test_strings_that_are_numbers(text: str, comparator: str | None, number: str, rest: str) -> None:
-    assert numeric_string(text) == (comparator, number, rest)
+@pytest.mark.parametrize(("text", "sign", "number", "rest"), READ)
+def test_strings_that_are_numbers(text: str, sign: str | None, number: str, rest: str) -> None:
+    assert numeric_string(text) == (sign, number, rest)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("<", "<"), (" <= ", "<="), ("=<", "<="), ("＞", ">"), ("≥", ">="), ("gt", ">"), ("小于等于", "<="),
+        ("=", ""), ("<>", None), ("ad", None), ("~", None), ("", None),
+    ],
+)  # fmt: skip
+def test_comparators(text: str, expected: str | None) -> None:
+    """Empty: it says nothing. None: it is no comparator of FHIR R4."""
+    assert comparator(text) == expected
 
 
 UNREAD = [

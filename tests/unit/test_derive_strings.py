@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
+
 import pandas as pd
 import pytest
 
-from adapter.derive.strings import byte_pieces, first_place, numeric_parts
+from adapter.derive.strings import byte_pieces, first_place, numbers_in_texts, numeric_parts
+from adapter.units import UnitTable
 
 PLACES = [
     # names, text, where the first one begins
@@ -63,3 +66,24 @@ def test_numeric_parts_has_no_missing_values() -> None:
         ["", "", "阴性"],
         ["", "", "<>5"],
     ]
+
+
+IN_TEXTS = [
+    # text, does the test have a standard unit, comparator, number, unit; no number: it stays a text
+    ("0.9x10^9/L", True, "", "0.9", "x10^9/L"),
+    ("<0.5", True, "<", "0.5", ""),
+    ("5 haemolysed", True, "", "5", "haemolysed"),  # a number in an unknown unit
+    ("5 haemolysed", False, "", "", ""),
+    ("5 mg/L", False, "", "5", "mg/L"),
+    ("1,234 mg/L", True, "", "", ""),
+    ("negative", True, "", "", ""),
+]
+
+
+@pytest.mark.parametrize(("text", "needs", "comparator", "number", "unit"), IN_TEXTS)
+def test_numbers_in_texts(text: str, needs: bool, comparator: str, number: str, unit: str) -> None:
+    units = UnitTable.load(files("mappings.codes"))
+    found = numbers_in_texts(pd.Series([text], index=[3], dtype="str"), units, pd.Series([needs], index=[3]))
+    row = found.loc[3, ["comparator", "number", "unit"]].tolist()
+    assert row[:2] == [comparator, number]
+    assert not number or row[2] == unit

@@ -325,11 +325,7 @@ def test_a_resource_of_two_patients_is_nobody_s(
     taken = take(line)
     assert [(r.reason, r.rid) for r in taken.rejects] == ([result] if result else [])
     assert taken.dropped == {("Procedure", result[0] if result else "not-a-subject"): 1}
-    observed = twice(
-        changed(OBSERVATION, subject={"reference": first}),
-        f'"subject":{{"reference":"{first}"}}',
-        f'"subject":{{"reference":"{second}"}}',
-    )
+    observed = twice(changed(OBSERVATION, subject={"reference": first}), old, old.replace(first, second))
     taken = take(observed)
     assert [(r.reason, r.rid) for r in taken.rejects] == ([result] if result else [])
     balanced(taken)
