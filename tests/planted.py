@@ -6,6 +6,7 @@ default it is counted, or rejected, or an issue of that resource; what else it d
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from adapter.reasons import REASONS
@@ -13,8 +14,20 @@ from tests.lines import changed, line_of
 from tests.own import COUNT, DOSE, DRUG, LAB, MINE, PERSON, bundle
 
 CUT, EARLIER, LATER = "2024-12-31", "2024-01-05", "2025-02-03"
-COLUMNS = ("consent_date", "randomisation_date", "arm", "withdrawal_date", "withdrawal_type")
-LOG = dict(zip(COLUMNS, ("2024-01-01", "2024-01-02", "MSC", "", ""), strict=True))
+ANSWERS = {f"ie_INCL{i:02d}": "Y" for i in range(1, 7)} | {f"ie_EXCL{i:02d}": "N" for i in range(1, 9)}
+LOG = {
+    "consent_date": "2024-01-01",
+    "randomisation_date": "",
+    "arm": "",
+    "withdrawal_date": "",
+    "withdrawal_type": "",
+    "withdrawal_reason": "",
+    **ANSWERS,
+}
+COLUMNS = tuple(LOG)
+# a subject of an arm, whose treatment ended for a reason that is known
+LEFT = {"withdrawal_date": "2024-01-20", "withdrawal_type": "treatment", "withdrawal_reason": "relapse"}
+TREATED = {"randomisation_date": "2024-01-02", "arm": "MSC"} | LEFT
 
 # The site's own settings, in both builds: its server, a test without decimals, a gender that is no term of the codelist.
 SITE = {
@@ -44,7 +57,8 @@ class Plant(NamedTuple):
     no_patient: bool = False  # the subject's own Patient does not come in
     file: str = "@.ndjson"
     of: str = ""  # the plant that shows this too; then it has no lines and no subject of its own
-    log: tuple[tuple[str, str], ...] = ()
+    log: Mapping[str, str] = {}  # columns of the enrolment log, in both builds
+    told: Mapping[str, str] = {}  # and in the planted one only
 
 
 def plant(reason: str, *lines: Any, **expected: Any) -> Plant:
@@ -62,6 +76,7 @@ def deletion(url: str) -> Any:
     return {"request": {"method": "DELETE", "url": url}}
 
 
+CONSENT = {"resourceType": "Consent", "id": "@-1", "status": "active", "patient": MINE, "dateTime": "2024-01-01"}
 STATEMENT = changed(DRUG, resourceType="MedicationStatement", id="@-2")
 A_TRANSFUSION = {"coding": [{"system": "http://www.whocc.no/atc", "code": "B05AX02"}], "text": "Platelets"}
 REPORT: dict[str, Any] = {
@@ -72,7 +87,7 @@ REPORT: dict[str, Any] = {
     "subject": MINE,
     "effectiveDateTime": EARLIER,
 }
-WITHDREW = (("withdrawal_date", "2024-06-01"), ("withdrawal_type", "consent"))
+WITHDREW = {"withdrawal_date": "2024-06-01", "withdrawal_type": "consent"}
 CUT_SHORT = b'{"resourceType":"Bundle","type":"collection","entry":[{"resource":%s},{"resour' % line_of(LAB)
 
 ALL = (
@@ -105,13 +120,13 @@ ALL = (
     plant("status-cancelled", changed(LAB, status="cancelled")),
     plant("status-unknown", changed(LAB, status="unknown")),
     plant("status-not-final", changed(LAB, status="preliminary")),
-    plant("status-planned", changed(DOSE, status="on-hold", dosage=...)),
+    plant("status-planned", changed(DOSE, status="on-hold", dosage=...), log=TREATED),
     plant("not-done", changed(DRUG, status="not-done")),
     plant("about-somebody-else", changed(LAB, focus=[{"reference": "Patient/donor"}])),
     plant("after-data-cut", changed(LAB, effectiveDateTime=LATER)),
     plant("after-withdrawal", changed(LAB, effectiveDateTime="2024-07-01"), log=WITHDREW),
     plant("unmapped-code", changed(LAB, code={"coding": [{"system": "urn:lab", "code": "ZZ"}], "text": "Zz"})),
-    plant("domain-not-built", changed(LAB, code={"coding": [{"system": "http://loinc.org", "code": "89243-0"}]})),
+    plant("domain-not-built", changed(LAB, code={"coding": [{"system": "http://loinc.org", "code": "8480-6"}]})),
     plant("panel-without-value", changed(LAB, valueQuantity=..., hasMember=[{"reference": "Observation/@-0"}])),
     plant("no-result", changed(LAB, valueQuantity=...)),
     plant("not-needed", {"resourceType": "Specimen", "id": "@-1", "subject": MINE}),
@@ -247,14 +262,18 @@ ALL = (
         changed(DOSE, dosage={"dose": {"value": 1, "unit": "furlong"}}),
         dataset="EC",
         records="DM+1-1 EC+1 EX+1",
+        log=TREATED,
     ),
     plant(
         "dose-weight-missing",
         changed(DOSE, dosage={"dose": {"value": 60, "unit": "10*6", "code": "10*6"}}),
         dataset="EX",
         records="DM+1-1 EC+1 EX+1",
+        log=TREATED,
     ),
-    plant("stopped-without-dose", changed(DOSE, status="stopped", dosage=...), dataset="EC", records="EC+1"),
+    plant(
+        "stopped-without-dose", changed(DOSE, status="stopped", dosage=...), dataset="EC", records="EC+1", log=TREATED
+    ),
     plant(
         "decimal-dropped",
         changed(DRUG, dosage={"dose": {"value": "much", "unit": "mg"}}),
@@ -270,16 +289,22 @@ ALL = (
         records="LB+1",
         dropped=("Observation superseded-version",),
     ),
-    plant("death-date-unknown", changed(PERSON, deceasedBoolean=True), dataset="DM", records="DM+1-1", no_patient=True),
+    plant(
+        "death-date-unknown",
+        changed(PERSON, deceasedBoolean=True),
+        dataset="DM",
+        records="DM+1-1 DS+1",
+        no_patient=True,
+    ),
     plant("age-unknown", changed(PERSON, birthDate="1980"), dataset="DM", records="DM+1-1", no_patient=True),
     plant("no-patient-resource", dataset="DM", records="DM+1-1", no_patient=True, keyed=False),
     plant(
         "actual-arm-differs",
         DOSE,
         dataset="DM",
-        records="DM+1-1 EC+1 EX+1",
+        records="DM+1-1 EC+1 EX+1 SE+1-1",
         keyed="Patient/@",
-        log=(("arm", "CTRL"),),
+        log=TREATED | {"arm": "CTRL"},
     ),
     plant(
         "not-in-codelist",
@@ -391,6 +416,47 @@ ALL = (
         dataset="CM",
         records="CM+2",
     ),
+    plant(
+        "element-out-of-order",
+        dataset="SE",
+        records="DM+1-1 DS+2-2 LB+1-1 SE+2-2 SV+1-1",  # consent after the treatment began
+        keyed=False,
+        log=TREATED,
+        told={"consent_date": "2024-01-04"},
+    ),
+    plant("visit-out-of-order", of="element-out-of-order", dataset="SV", keyed="Observation/@-02"),
+    plant("consent-differs", CONSENT, changed(CONSENT, id="@-2", dateTime=EARLIER), dataset="DS", records="DS+1"),
+    plant(
+        "death-contradicted",
+        changed(PERSON, deceasedDateTime="2024-03-02", deceasedBoolean=False),
+        dataset="DM",
+        records="DM+1-1 DS+1 SE+1-1",
+        no_patient=True,
+    ),
+    plant(
+        "death-before-last-fact",
+        changed(PERSON, deceasedDateTime="2024-02-02"),
+        dataset="DS",
+        records="DM+1-1 DS+1 SE+1-1",
+        no_patient=True,
+    ),
+    plant(
+        "death-only-in-log",
+        dataset="DS",
+        records="DM+1-1 DS+1 SE+1-1",
+        keyed=False,
+        told={"withdrawal_date": "2024-03-02", "withdrawal_reason": "died"},
+    ),
+    plant(
+        "disposition-unmapped",
+        dataset="DS",
+        records="DM+1-1 DS+1 SE+1-1",
+        keyed=False,
+        told={"withdrawal_date": "2024-03-02", "withdrawal_reason": "moved"},
+    ),
+    plant("disposition-unknown", dataset="DS", records="DS-1", keyed=False, log=TREATED, told=dict.fromkeys(LEFT, "")),
+    plant("criterion-unknown", dataset="IE", keyed=False, log=TREATED, told={"ie_EXCL08": ""}),
+    plant("criterion-contradicted", dataset="IE", keyed=False, log=TREATED, told={"ie_INCL02": "N"}),
     plant("duplicate-key", DRUG, changed(DRUG, id="@-2"), dataset="CM", records="CM+2", keyed=False),
 )
 PLANTS = tuple(p for p in ALL if p.reason in REASONS)

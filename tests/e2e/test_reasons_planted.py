@@ -25,6 +25,13 @@ from tests.own import LAB, PERSON, of_subject
 from tests.planted import COLUMNS, CUT, LOG, PLANTS, SITE, Plant
 
 OWN = tuple(p for p in PLANTS if not p.of)
+# results on the days on which things are planted, so that these are days of contact anyway
+HGB = {"coding": [{"system": "http://loinc.org", "code": "718-7"}]}
+GRAMS = {"value": 90, "unit": "g/L", "code": "g/L"}
+CLEAN = (
+    changed(LAB, id="@-0", effectiveDateTime="2024-03-01T08:00:00+08:00"),
+    *(changed(LAB, id=f"@-{d}", code=HGB, valueQuantity=GRAMS, effectiveDateTime=f"2024-01-{d}") for d in ("02", "05")),
+)
 BY_REASON = {p.reason: p for p in PLANTS}
 
 
@@ -52,24 +59,24 @@ def name_of(p: Plant) -> str:
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
     folder = tmp_path_factory.mktemp("planted")
-    last = changed(LAB, id="@-0", effectiveDateTime="2024-03-01T08:00:00+08:00")
-    counts = [own(p, last) for p in OWN]
+    counts = [own(p, x) for p in OWN for x in CLEAN]
     here = {p.reason: own(p, PERSON) for p in OWN}
     before = {"Patient.ndjson": list(here.values()), "Observation.ndjson": counts}
     files = {name_of(p): [own(p, x) for x in p.lines] for p in OWN if p.lines}
     after = before | files | {"Patient.ndjson": [here[p.reason] for p in OWN if not p.no_patient]}
-    rows = [(p.reason, str(i), "01", *(LOG | dict(p.log)).values()) for i, p in enumerate(OWN, 101)]
-    log = folder / "log.csv"
-    log.write_text("\n".join(map(",".join, [("patient", "subjid", "siteid", *COLUMNS), *rows])) + "\n")
     site = make_site(folder / "site")
     for name, table in SITE.items():
         (site / name).write_text(table)
 
-    def built(name: str, content: dict[str, list[bytes]]) -> Result:
+    def built(name: str, content: dict[str, list[bytes]], told: bool) -> Result:
         fhir = write_lines(folder / name / "fhir", content)
+        log = folder / name / "log.csv"
+        given = [LOG | p.log | (p.told if told else {}) for p in OWN]
+        rows = [(p.reason, str(i), "01", *g.values()) for i, (p, g) in enumerate(zip(OWN, given, strict=True), 101)]
+        log.write_text("\n".join(map(",".join, [("patient", "subjid", "siteid", *COLUMNS), *rows])) + "\n")
         return build(fhir, out=folder / name / "out", enrolment=log, site=site, cutoff=CUT, workers=1)
 
-    return Planted(folder, built("clean", before), built("full", after))
+    return Planted(folder, built("clean", before, False), built("full", after, True))
 
 
 def usubjid(p: Plant) -> str:
@@ -99,10 +106,11 @@ def test_every_reason_has_a_case() -> None:
 def test_the_clean_hospital_is_clean(planted: Planted) -> None:
     r = planted.clean
     n = len(OWN)
-    whole = {"read": n, "used": n, "dropped": {}}
-    assert r.counts["resources"] == {"Patient": whole, "Observation": whole}
+    sizes = {"Patient": n, "Observation": len(CLEAN) * n}
+    assert r.counts["resources"] == {k: {"read": m, "used": m, "dropped": {}} for k, m in sizes.items()}
     assert (r.exit_code, len(r.rejects), len(r.issues), len(r.unmapped)) == (0, 0, 0, 0)
-    assert {name: len(frame) for name, frame in r.sdtm.items() if name != "TS"} == {"DM": n, "LB": n}
+    assert (len(r.sdtm["DM"]), len(r.sdtm["LB"])) == (n, len(CLEAN) * n)
+    assert not {"CM", "EC", "EX", "PR", "IE"} & set(r.sdtm)
 
 
 def of_kind(which: str) -> Iterable[Any]:
@@ -219,7 +227,10 @@ def test_nothing_else_is_counted_or_reported(planted: Planted) -> None:
     assert all(c["used"] == c["read"] - sum(c["dropped"].values()) for c in resources.values())
     assert sorted(r.rejects["reason"]) == sorted(x for x in REASONS if kind_of(x) == "reject")
     assert sorted(r.issues["code"]) == sorted(x for x in REASONS if kind_of(x) == "issue")
-    assert r.unmapped.values.tolist() == [["Observation", "urn:lab|ZZ", "Zz", "N", 1]]
+    assert r.unmapped.values.tolist() == [
+        ["Observation", "urn:lab|ZZ", "Zz", "N", 1],
+        ["enrolment log", "", "moved", "Y", 1],
+    ]
     assert r.exit_code == 3
     assert r.sdtm["TS"].equals(planted.clean.sdtm["TS"])
 
