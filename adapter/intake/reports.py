@@ -62,6 +62,9 @@ class ReportRows:
         self._elements: list[str] = []  # of each row in _results: which contained resource it is of
         self._own = PlainRows(KIND, _own_row)
 
+    def note(self, noted: str) -> None:
+        self._own.note(noted)
+
     def add(self, r: DiagnosticReport, read: Reading, head: tuple[Any, ...]) -> None:
         """Add the rows of one report. A contained result that cannot be used costs only itself: its row says why."""
         self._own.add(("", TAKES_BACK.get(head[-1], NO_OWN)), read, head)
