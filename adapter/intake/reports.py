@@ -106,10 +106,6 @@ class ReportRows:
                 read.notes.clear()
                 self._own.add((where, "element-wrong-type"), read, head)
 
-    def note(self, noted: str) -> None:
-        """Note at the report's own row, or the last one that says why something of it is not used."""
-        self._own.note(noted)
-
     def table(self) -> pa.Table | None:
         """Return all rows, None where there are none; those of contained results have the columns of Observation."""
         own, results = self._own.table(), self._results.table()
