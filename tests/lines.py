@@ -95,8 +95,33 @@ RESEARCH_SUBJECT: Json = {
     "status": "on-study",
     "individual": {"reference": SUBJECT},
 }
+CONDITION: Json = {
+    "resourceType": "Condition",
+    "id": "k1",
+    "verificationStatus": {"coding": [{"code": "confirmed"}]},
+    "code": {"text": "肺炎"},
+    "subject": {"reference": SUBJECT},
+    "onsetDateTime": "2024-01-02",
+}
+ADVERSE_EVENT: Json = {
+    "resourceType": "AdverseEvent",
+    "id": "e1",
+    "actuality": "actual",
+    "event": {"text": "发热"},
+    "subject": {"reference": SUBJECT},
+    "date": "2024-01-02",
+}
+ENCOUNTER: Json = {
+    "resourceType": "Encounter",
+    "id": "n1",
+    "status": "finished",
+    "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "IMP"},
+    "subject": {"reference": SUBJECT},
+    "period": {"start": "2024-01-02", "end": "2024-01-09"},
+}
+CLINICAL = (CONDITION, ADVERSE_EVENT, ENCOUNTER)
 EVENTS = (ADMINISTRATION, STATEMENT, PROCEDURE, SUPPLY, DISPENSE)
-ALL = (OBSERVATION, REPORT, *EVENTS, SPECIMEN, CONSENT, RESEARCH_SUBJECT)
+ALL = (OBSERVATION, REPORT, *EVENTS, *CLINICAL, SPECIMEN, CONSENT, RESEARCH_SUBJECT)
 
 
 def changed(resource: Json, **elements: Any) -> Json:
@@ -123,11 +148,11 @@ def line_of(resource: Any) -> bytes:
     return json.dumps(resource, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def take(*resources: Any, look_ups: dict[str, LookUp] | None = None, lots: tuple[str, ...] = ()) -> Taken:
+def take(*resources: Any, look_ups: dict[str, LookUp] | None = None, lots: tuple[str, ...] = (), **more: Any) -> Taken:
     """Return what intake makes of these lines, the first of which stands at line 11, byte 700, of file 3."""
     data = b"".join(line_of(r) + b"\n" for r in resources)
     found = {KEYER.keyed(name): x for name, x in (look_ups or {}).items()}
-    return intake(io.BytesIO(data), Reading(CLOCK, KEYER, {KEYER.keyed(SUBJECT): 0}, found, lots), 16, 3, 11, 700)
+    return intake(io.BytesIO(data), Reading(CLOCK, KEYER, {KEYER.keyed(SUBJECT): 0}, found, lots, **more), 16, 3, 11, 700)
 
 
 def rows(taken: Taken, kind: str) -> list[Json]:

@@ -2,7 +2,7 @@
 
 A resource gives one row for itself, and further rows for what repeats inside it: stages of a Condition, suspects of an
 AdverseEvent, places of an Encounter, and notes where the trial lets texts out. Such a row has its `element` and the dates
-of its resource.
+of its resource. The row of the resource itself is the last one: what was left out of it is noted there.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def condition_rows(r: Condition, read: Reading, head: Row) -> list[Row]:
     }
     head = (*head[:-1], verified)
     notes = read.take_notes()
-    made = [_row(_CONDITION, head, "", notes, dates | own)]
+    made = _notes(r.note, _CONDITION, head, dates, read)
     for i, s in enumerate(r.stage or ()):
         if s is not None:
             stage = {
@@ -112,7 +112,7 @@ def condition_rows(r: Condition, read: Reading, head: Row) -> list[Row]:
                 "evidence": _keys(s.assessment or (), read),
             }
             made.append(_row(_CONDITION, head, f"stage[{i}]", None, dates | stage))
-    return made + _notes(r.note, _CONDITION, head, dates, read)
+    return [*made, _row(_CONDITION, head, "", notes, dates | own)]
 
 
 def _abatement(r: Condition, read: Reading) -> tuple[Date, str | None]:
@@ -158,11 +158,12 @@ def adverse_event_rows(r: AdverseEvent, read: Reading, head: Row) -> list[Row]:
     }
     withdrawn = status in ("entered-in-error", "unknown")
     head = (*head[:-1], status if withdrawn else actuality)
-    made = [_row(_ADVERSE_EVENT, head, "", read.take_notes(), dates | own)]
+    notes = read.take_notes()
+    made = _notes(r.note, _ADVERSE_EVENT, head, dates, read)
     for i, s in enumerate(r.suspectEntity or ()):
         if s is not None:
             made.append(_row(_ADVERSE_EVENT, head, f"suspectEntity[{i}]", None, dates | _suspect(s, read)))
-    return made + _notes(r.note, _ADVERSE_EVENT, head, dates, read)
+    return [*made, _row(_ADVERSE_EVENT, head, "", notes, dates | own)]
 
 
 def _suspect(s: SuspectEntity, read: Reading) -> dict[str, Any]:
@@ -221,7 +222,8 @@ def encounter_rows(r: Encounter, read: Reading, head: Row) -> list[Row]:
         "admitted_from": text_of(stay.admitSource) if stay is not None else None,
         "discharged_to": text_of(stay.dischargeDisposition) if stay is not None else None,
     }
-    made = [_row(_ENCOUNTER, head, "", read.take_notes(), dates | own)]
+    notes = read.take_notes()
+    made = []
     for i, p in enumerate(r.location or ()):
         if p is None or p.period is None or p.status in ("planned", "reserved"):
             continue
@@ -235,7 +237,7 @@ def encounter_rows(r: Encounter, read: Reading, head: Row) -> list[Row]:
         }
         dated = _dates("", started) | _dates("end_", ended)
         made.append(_row(_ENCOUNTER, head, f"location[{i}]", read.take_notes(), dated | place))
-    return made
+    return [*made, _row(_ENCOUNTER, head, "", notes, dates | own)]
 
 
 def _stay(period: Period | None, r: Encounter, read: Reading) -> tuple[Date, Date, bool]:

@@ -62,6 +62,9 @@ class ReportRows:
         self._elements: list[str] = []  # of each row in _results: which contained resource it is of
         self._own = PlainRows(KIND, _own_row)
 
+    def note(self, noted: str) -> None:
+        self._own.note(noted)
+
     def add(self, r: DiagnosticReport, read: Reading, head: tuple[Any, ...]) -> None:
         """Add the rows of one report. A contained result that cannot be used costs only itself: its row says why."""
         self._own.add(("", TAKES_BACK.get(head[-1], NO_OWN)), read, head)
@@ -102,10 +105,6 @@ class ReportRows:
             except UNREADABLE:
                 read.notes.clear()
                 self._own.add((where, "element-wrong-type"), read, head)
-
-    def note(self, noted: str) -> None:
-        """Note at the report's own row, or the last one that says why something of it is not used."""
-        self._own.note(noted)
 
     def table(self) -> pa.Table | None:
         """Return all rows, None where there are none; those of contained results have the columns of Observation."""

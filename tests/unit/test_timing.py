@@ -54,7 +54,7 @@ def test_timing_variables_of_the_guide_are_declared_and_made_in_one_place(d: Dat
     epochs = declared.get("EPOCH")
     if epochs is not None and isinstance(epochs.source, Call):
         # results have a rule of their own on the day of first treatment, as --LOBXFL has
-        finding = d.cls == "FINDINGS"
+        finding = d.cls in ("FINDINGS", "FINDINGS ABOUT")
         assert (epochs.source.function is epoch_of_finding) == finding
 
 
