@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, timedelta
+from typing import NamedTuple
 
 from mappings.trials.pgf_msc.demo import fhir
 from mappings.trials.pgf_msc.demo.entry import Entry
@@ -54,24 +55,52 @@ def stays(person: Person) -> Iterator[Entry]:
         yield Entry(stay, person, start, end, "fact")
 
 
-def diagnoses(person: Person, seed: int) -> Iterator[Entry]:
-    """Yield the underlying disease (before consent) and, by index, acute and chronic GVHD, CMV infection, relapse."""
+class Diagnoses(NamedTuple):
+    """The underlying disease, and the days of what may follow (None: it does not)."""
+
+    code: str
+    text: str
+    malignant: bool
+    found: date
+    acute: date | None = None
+    chronic: date | None = None
+    infection: date | None = None
+    relapse: date | None = None
+
+
+def diagnosed(person: Person, seed: int) -> Diagnoses | None:
+    """Return what a transplanted person has; by index acute and chronic GVHD, CMV infection, relapse of a subject."""
     if person.hsct is None or "no-data" in person.traits:
-        return
+        return None
     rng = stream(seed, person.index, "events")
     code, text, malignant = _DISEASES[draw(rng, 4)]
     found = person.hsct - days(200 + draw(rng, 400))
-    planned: list[tuple[str, str, date, date | None, str]] = [(code, text, found, person.hsct - days(14), "active")]
-    day = person.origin
+    acute = chronic = infection = relapse = None
     if person.role == "subject":
         if person.index % 5 == 0:
-            planned.append(("D89.810", "急性移植物抗宿主病", day + days(9 + draw(rng, 50)), None, "active"))
-        if person.index % 8 == 3:
-            planned.append(("D89.811", "慢性移植物抗宿主病", person.hsct + days(130 + draw(rng, 90)), None, "active"))
+            acute = person.origin + days(9 + draw(rng, 50))
+        if person.index % 8 in (3, 6):
+            chronic = person.hsct + days(130 + draw(rng, 90))
         if person.index % 6 == 1:
-            planned.append(("B25.9", "巨细胞病毒感染", day + days(7), None, "resolved"))
+            infection = person.origin + days(7)
         if person.index % 11 == 7 and malignant:
-            planned.append((code, text + "复发", person.hsct + days(110 + draw(rng, 140)), None, "relapse"))
+            relapse = person.hsct + days(110 + draw(rng, 140))
+    later = (d if d is not None and d <= person.last else None for d in (acute, chronic, infection, relapse))
+    return Diagnoses(code, text, malignant, found, *later)
+
+
+def diagnoses(person: Person, seed: int) -> Iterator[Entry]:
+    """Yield the underlying disease (before consent), CMV infection and relapse; GVHD is written by module clinic."""
+    d = diagnosed(person, seed)
+    if d is None or person.hsct is None:
+        return
+    planned: list[tuple[str, str, date, date | None, str]] = [
+        (d.code, d.text, d.found, person.hsct - days(14), "active")
+    ]
+    if d.infection:
+        planned.append(("B25.9", "巨细胞病毒感染", d.infection, None, "resolved"))
+    if d.relapse:
+        planned.append((d.code, d.text + "复发", d.relapse, None, "relapse"))
     for n, (icd, name, onset, recorded, clinical) in enumerate(planned, 1):
         written = recorded or onset
         if written > person.last:

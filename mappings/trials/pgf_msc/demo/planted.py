@@ -61,6 +61,7 @@ KNOWN_ANSWERS = {
     "wart_files": "names of the files that hold warts; what is told above of lines leaves them out",
     "data_cut": "latest site date of a usable fact of a subject, withdrawn consent respected",
     "subjects": "subject code → arm, TRTSDT, RFSTDTC, hsct, infusions, platelets, red_cells, observations, to the cut",
+    "clinical": "subject code → GVHD, relapse, infections, graft failure, adverse events, Karnofsky, cause of death, to the cut",
 }
 _MODULES = (wart_carriers, wart_results, wart_records, wart_events, wart_statements, wart_ladder)
 WARTS = tuple(wart for module in _MODULES for wart in module.WARTS)

@@ -14,6 +14,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from mappings.trials.pgf_msc.demo.clinic import clinic
 from mappings.trials.pgf_msc.demo.course import blood
 from mappings.trials.pgf_msc.demo.drugs import treatments
 from mappings.trials.pgf_msc.demo.entry import Entry
@@ -22,6 +23,7 @@ from mappings.trials.pgf_msc.demo.fhir import encode
 from mappings.trials.pgf_msc.demo.labs import observations
 from mappings.trials.pgf_msc.demo.people import EXPORT, FAILURES, Person, cohort
 from mappings.trials.pgf_msc.demo.planted import COPIED, WARTS, Planted, plant
+from mappings.trials.pgf_msc.demo.story import TRANSLATIONS, clinical_answers
 from mappings.trials.pgf_msc.demo.wart_files import carried
 from mappings.trials.pgf_msc.demo.wart_results import SITE_TABLES
 from mappings.trials.pgf_msc.demo.warts import Warts, make_warts
@@ -74,6 +76,7 @@ def plan(subjects: int, seed: int) -> Plan:
         entries += diagnoses(person, seed)
         entries += requests(person)
         entries += adverse_events(person, seed)
+        entries += clinic(person, seed)
         if "no-data" not in person.traits:
             known = blood(person, seed)
             entries += treatments(person, known, seed)
@@ -116,7 +119,7 @@ def files_of(hospital: Plan) -> dict[str, list[str]]:
 
 
 def write_cohort(out: Path, subjects: int = 68, seed: int = 20260101) -> dict[str, int]:
-    """Write OUT/fhir, OUT/enrolment.csv and the code tables of OUT/site; return counts: subjects, resources by type, bytes.
+    """Write OUT/fhir, OUT/enrolment.csv, the tables of OUT/site and OUT/coding; return counts: subjects, resources by type, bytes.
 
     Same arguments give the same bytes. Existing files of the same names are replaced. The site's key is not made here.
     InputError below 10 subjects.
@@ -144,6 +147,10 @@ def write_cohort(out: Path, subjects: int = 68, seed: int = 20260101) -> dict[st
     for name, text in SITE_TABLES.items():
         (site / name).write_bytes(text.encode())
         total += len(text.encode())
+    coding = "term,english\n" + "".join(f"{k},{v}\n" for k, v in TRANSLATIONS.items())
+    (out / "coding").mkdir(exist_ok=True)
+    (out / "coding" / "translations.csv").write_bytes(coding.encode())
+    total += len(coding.encode())
     log = enrolment(hospital.logged).encode()
     (out / "enrolment.csv").write_bytes(log)
     written["bytes"] = total + len(log)
@@ -218,6 +225,7 @@ def known_answers(subjects: int = 68, seed: int = 20260101) -> dict[str, Any]:
         "bad_lines": _bad_lines(hospital, files),
         "data_cut": _cut(hospital.logged, everything).isoformat(),
         "subjects": _per_subject(hospital.logged, everything),
+        "clinical": {p.subjid: clinical_answers(p, seed) for p in hospital.logged},
     }
 
 

@@ -1,0 +1,162 @@
+"""What happens to a randomised subject beyond blood counts and treatment: one plan, from which records and answers come.
+
+`TRANSLATIONS` is what a sponsor would give with `--coding`: the English of the hospital's terms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from random import Random
+from typing import Any
+
+from mappings.trials.pgf_msc.demo.events import diagnosed
+from mappings.trials.pgf_msc.demo.people import Person, days, draw, stream
+
+ROMAN = ("0", "I", "II", "III", "IV")
+_STAGES = ((2, 0, 0, 1), (3, 0, 0, 2), (1, 0, 1, 2), (2, 1, 0, 2), (3, 2, 2, 3))  # skin, liver, gut, overall
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One adverse event: when, what, how bad; `because`: it brought the person back into hospital."""
+
+    day: date
+    end: date | None
+    icd: str
+    name: str
+    grade: int
+    serious: str  # code of adverse-event-seriousness, empty where not serious
+    related: str  # code of the causality, empty where nobody judged it
+    outcome: str
+    because: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What happens to one person beyond blood counts; all days lie within the person's data."""
+
+    visits: tuple[date, ...] = ()
+    scores: tuple[tuple[date, int], ...] = ()  # Karnofsky
+    acute: tuple[date, tuple[int, int, int, int]] | None = None  # onset; skin, liver, gut, overall
+    chronic: tuple[date, str] | None = None  # onset, severity
+    relapse: date | None = None
+    remissions: tuple[date, ...] = ()
+    infections: tuple[tuple[date, date, str, str], ...] = ()  # onset, end, ICD-10-CM, name
+    graft_failure: date | None = None
+    events: tuple[Event, ...] = ()
+    cause: str = ""  # of death
+
+
+def story(person: Person, seed: int) -> Story:
+    """Return the plan of a randomised subject; the days of GVHD and relapse are those of the diagnoses (module events)."""
+    found = diagnosed(person, seed)
+    if person.role != "subject" or found is None or person.hsct is None:
+        return Story()
+    malignant, relapse = found.malignant, found.relapse
+    rng = stream(seed, person.index, "clinic")
+    last, day = person.last, person.origin
+    visits = [day + days(n) for n in (0, 7, 14, 21)] + [person.hsct + days(n) for n in (90, 180, 270)]
+    visits = sorted({v for v in visits if v <= last})
+    scores = tuple((v, min(100, 60 + 10 * (n // 2) + 10 * draw(rng, 2))) for n, v in enumerate(visits))
+    stages = _STAGES[draw(rng, len(_STAGES))]
+    later = [person.hsct + days(n) for n in (90, 180, 270, 355)]
+    remissions = tuple(d for d in later if d <= last and (relapse is None or d < relapse)) if malignant else ()
+    infections = []
+    if person.index % 7 == 2:
+        onset = day + days(24 + draw(rng, 12))
+        infections.append((onset, onset + days(11), "J18.9", "肺炎"))
+    if person.index % 9 == 4:
+        onset = person.hsct + days(150 + draw(rng, 60))
+        infections.append((onset, onset + days(14), "B02.9", "带状疱疹"))
+    failed = person.hsct + days(160 + draw(rng, 30)) if person.index % 13 == 6 else None
+    return Story(
+        tuple(visits),
+        scores,
+        (found.acute, stages) if found.acute else None,
+        (found.chronic, ("轻度", "中度", "重度")[draw(rng, 3)]) if found.chronic else None,
+        relapse,
+        remissions,
+        tuple(i for i in infections if i[1] <= last),
+        failed if failed and failed <= last else None,
+        tuple(_events(person, rng)),
+        ("疾病复发" if relapse else "重症肺炎") if person.death and person.index % 2 else "",
+    )
+
+
+def _events(person: Person, rng: Random) -> Iterator[Event]:
+    """Yield adverse events: mild ones in hospital, and a grave one that brings every eleventh subject back."""
+    if person.start is None:
+        return
+    day = person.start
+    planned = []
+    if person.index % 4 == 1:
+        n = 3 + draw(rng, 12)
+        planned.append(Event(day + days(n), day + days(n + 4), "R11.0", "恶心", 1, "", "Unlikely", "resolved"))
+    if person.index % 5 == 3:
+        n = 10 + draw(rng, 20)
+        planned.append(Event(day + days(n), day + days(n + 9), "R19.7", "腹泻", 2, "", "Not-Related", "resolved"))
+    if person.index % 11 == 5:
+        n = 62 + draw(rng, 30)
+        grave = "SeriousResultsInHospitalization"
+        planned.append(
+            Event(day + days(n), day + days(n + 12), "N17.9", "急性肾损伤", 3, grave, "Not-Related", "resolved", True)
+        )
+    if person.index % 10 == 8:
+        n = 40 + draw(rng, 30)
+        planned.append(Event(day + days(n), None, "G62.9", "周围神经病", 2, "", "Possible", "ongoing"))
+    yield from (e for e in planned if (e.end or e.day) <= person.last)
+
+
+def clinical_answers(person: Person, seed: int) -> dict[str, Any]:
+    """Return what a build must find of a person up to his cut, as lists of texts: dates, kinds, grades."""
+    told, found = story(person, seed), diagnosed(person, seed)
+    events: list[tuple[str, date | None]] = [
+        ("ACUTE GVHD", told.acute[0] if told.acute else None),
+        ("CHRONIC GVHD", told.chronic[0] if told.chronic else None),
+        ("RELAPSE", told.relapse),
+        ("GRAFT FAILURE", told.graft_failure),
+        ("INFECTION", found.infection if found and person.role == "subject" else None),
+        *(("INFECTION", onset) for onset, *_ in told.infections),
+    ]
+    stages = told.acute[1] if told.acute and told.acute[0] <= person.cut else ()
+    return {
+        "events": sorted([kind, day.isoformat()] for kind, day in events if day is not None and day <= person.cut),
+        "organs": [str(n) for n in stages[:3]],
+        "acute_grade": ROMAN[stages[3]] if stages else "",
+        "chronic_grade": told.chronic[1] if told.chronic and told.chronic[0] <= person.cut else "",
+        "adverse_events": sorted(
+            [e.day.isoformat(), str(e.grade), "Y" if e.serious else "N", "Y" if e.because else ""]
+            for e in told.events
+            if e.day <= person.cut
+        ),
+        "karnofsky": [[d.isoformat(), str(score)] for d, score in told.scores if d <= person.cut],
+        "visits_with_vital_signs": [d.isoformat() for d in told.visits if d <= person.cut],
+        "cause_of_death": told.cause,
+    }
+
+
+TRANSLATIONS = {
+    "急性髓系白血病": "Acute myeloid leukaemia",
+    "急性髓系白血病复发": "Relapse of acute myeloid leukaemia",
+    "急性淋巴细胞白血病": "Acute lymphoblastic leukaemia",
+    "急性淋巴细胞白血病复发": "Relapse of acute lymphoblastic leukaemia",
+    "骨髓增生异常综合征": "Myelodysplastic syndrome",
+    "骨髓增生异常综合征复发": "Relapse of myelodysplastic syndrome",
+    "再生障碍性贫血": "Aplastic anaemia",
+    "急性移植物抗宿主病": "Acute graft versus host disease",
+    "慢性移植物抗宿主病": "Chronic graft versus host disease",
+    "巨细胞病毒感染": "Cytomegalovirus infection",
+    "肺炎": "Pneumonia",
+    "带状疱疹": "Herpes zoster",
+    "继发性移植物功能丧失": "Secondary graft failure",
+    "发热": "Fever",
+    "皮疹": "Rash",
+    "恶心": "Nausea",
+    "腹泻": "Diarrhoea",
+    "急性肾损伤": "Acute kidney injury",
+    "周围神经病": "Peripheral neuropathy",
+    "重症肺炎": "Severe pneumonia",
+    "疾病复发": "Relapse of the disease",
+}
