@@ -88,12 +88,12 @@ class Clinic:
     def adverse_event(self, event: Event) -> Iterator[Entry]:
         """Yield the Condition that resulted, which has grade and end, the event, and the stay in hospital it led to."""
         person, at = self.person, moment(event.day, 17)
-        severity = {"severity": concept(text=f"CTCAE {event.grade}级")}
-        resulted = self.condition(event.icd, event.name, event.day, event.end, **severity)
+        grade = concept(text=f"CTCAE {event.grade}级")
+        resulted = self.condition(event.icd, event.name, event.day, event.end, severity=grade)
         yield resulted
         suspect = reference(f"Medication/med-{lot_of(event.day)}") | {"display": "脐带间充质干细胞注射液"}
         if person.arm != "MSC":
-            suspect = {"reference": f"Medication/none-{person.index:04d}", "display": "重组人血小板生成素注射液"}
+            suspect = {"display": "重组人血小板生成素注射液"}
         cause = {
             "assessment": concept(
                 [coding("http://terminology.hl7.org/CodeSystem/adverse-event-causality-assess", event.related)]
@@ -149,8 +149,8 @@ def clinic(person: Person, seed: int) -> Iterator[Entry]:
         yield c.vital("59408-5", at, f"{97 + draw(rng, 3)}")
         yield c.pressure(at, int(118 + 9 * noise(rng)), int(74 + 6 * noise(rng)))
     for visit, score in told.scores:
-        value = {"valueInteger": fhir.number(str(score))}
-        yield c.assessment(moment(visit, 9), _loinc("89243-0", "KPS评分"), value, "survey")
+        points = {"valueInteger": fhir.number(str(score))}
+        yield c.assessment(moment(visit, 9), _loinc("89243-0", "KPS评分"), points, "survey")
     for day in told.remissions:
         yield c.local("DISEASE-STATUS", "疾病状态", moment(day, 11), "完全缓解")
     yield from _gvhd(c, told)
@@ -164,9 +164,8 @@ def clinic(person: Person, seed: int) -> Iterator[Entry]:
     for event in told.events:
         yield from c.adverse_event(event)
     if told.cause and person.death and person.death <= EXPORT:
-        value = {"valueCodeableConcept": concept(text=told.cause)}
-        made = c.assessment(moment(person.death, 12), _loinc(_CAUSE_OF_DEATH, "死亡原因"), value, "exam")
-        yield made
+        cause = {"valueCodeableConcept": concept(text=told.cause)}
+        yield c.assessment(moment(person.death, 12), _loinc(_CAUSE_OF_DEATH, "死亡原因"), cause, "exam")
 
 
 def _gvhd(c: Clinic, told: Story) -> Iterator[Entry]:

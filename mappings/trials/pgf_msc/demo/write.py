@@ -119,7 +119,7 @@ def files_of(hospital: Plan) -> dict[str, list[str]]:
 
 
 def write_cohort(out: Path, subjects: int = 68, seed: int = 20260101) -> dict[str, int]:
-    """Write OUT/fhir, OUT/enrolment.csv, the tables of OUT/site and OUT/coding; return counts: subjects, resources by type, bytes.
+    """Write OUT/fhir, OUT/enrolment.csv, the tables of OUT/site and OUT/coding; return counts: subjects, by type, bytes.
 
     Same arguments give the same bytes. Existing files of the same names are replaced. The site's key is not made here.
     InputError below 10 subjects.
