@@ -60,7 +60,7 @@ KNOWN_ANSWERS = {
     "warts": "name → answers (module warts): every record, reject, issue, drop and unmapped code of the files in wart_files",
     "wart_files": "names of the files that hold warts; what is told above of lines leaves them out",
     "data_cut": "latest site date of a usable fact of a subject, withdrawn consent respected",
-    "subjects": "subject code → arm, TRTSDT, RFSTDTC, hsct, infusions, platelets, red_cells, observations (of the laboratory), to the cut",
+    "subjects": "subject code → arm, TRTSDT, RFSTDTC, hsct, infusions, platelets, red_cells, observations of the laboratory",
     "clinical": "subject code → GVHD, relapse, infections, graft failure, adverse events, Karnofsky, cause of death, to the cut",
 }
 _MODULES = (wart_carriers, wart_results, wart_records, wart_events, wart_statements, wart_ladder)
