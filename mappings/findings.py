@@ -25,22 +25,27 @@ from adapter.spec import (
     path,
 )
 from mappings.sdtm.lb import ISSUES, MEANING, replayed
+from mappings.specimens import specimen_numbers, specimen_parents, with_specimen
 
 ND, NY, UNITS = "C66789", "C66742", "C71620"
 
 
-def results(inputs: Inputs, domain: str, terms: Iterable[str] = ()) -> Records:
+def results(inputs: Inputs, domain: str, terms: Iterable[str] = (), specimens: bool = False) -> Records:
     """Return one record per Observation, or component of one, whose code belongs to a domain.
 
     Columns to_…: what the observations table says of the test; orres … stresu, stat, reasnd as for the laboratory. terms:
-    of --STRESC, which a text result is spelled like. LB says why an Observation is no result of any domain.
+    of --STRESC, which a text result is spelled like. specimens: a Specimen tells type and time.
+
+    LB says why an Observation is no result of any domain.
     """
     o = inputs.frame("Observation")
     meaning = coded(inputs.knowledge.codes["observations"], o["code"], o["code_text"], only=(*MEANING, "detail"))
     about = ~o["focus"].fillna(False).astype(bool)
     silent = o["kind"].isna() & o["absent"].isna()
     here = (meaning["domain"] == domain) & about & ~(silent & o["members"].fillna(False).astype(bool))
-    o = o[here].join(meaning[here].add_prefix("to_")).assign(specimen_key=-1)
+    keys = specimen_numbers(inputs)[here.to_numpy()] if specimens else -1
+    o = o[here].join(meaning[here].add_prefix("to_")).assign(specimen_key=keys)
+    o = with_specimen(o, inputs) if specimens else o
     o = standardised(o, inputs.knowledge.units, terms)
     empty = o["kind"].isna() & o["absent"].isna()
     o["why"] = np.select([empty, (o["kind"] == "other").fillna(False)], ["no-result", "value-type-not-read"], o["why"])
@@ -52,7 +57,8 @@ def results(inputs: Inputs, domain: str, terms: Iterable[str] = ()) -> Records:
         code, message = ISSUES[column]
         odd = o.index[o[column].astype(bool)]
         issues.append(issues_of(odd, o.loc[odd, "USUBJID"].to_numpy(), code, message))
-    return Records(o, None, {"Observation": lost[lost != ""]}, joined(issues))
+    parents = specimen_parents(o, domain) if specimens else None
+    return Records(o, parents, {"Observation": lost[lost != ""]}, joined(issues))
 
 
 def result_variables(

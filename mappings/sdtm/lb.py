@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from adapter.derive.coding import coded, resolved_units, unmapped
 from adapter.derive.days import age_in_years
@@ -38,6 +36,7 @@ from adapter.spec import (
     related_to,
 )
 from mappings.parts import identifiers, study_day_of, text
+from mappings.specimens import specimen_numbers, specimen_parents, with_specimen
 from mappings.timing import epoch_of, last_before_of, visit_of
 
 DOMAIN = "LB"
@@ -83,16 +82,16 @@ def laboratory_results(inputs: Inputs) -> Records:
     unknown = why == "unmapped-code"
     missing = unmapped("Observation", o.loc[unknown, "code"], o.loc[unknown, "code_text"], used=False)
     lost = pd.Series(why, index=o["row"], dtype="str")
-    specimen = _numbers(inputs.facts["Observation"].keyed.column("specimen"))
+    specimen = specimen_numbers(inputs)
     kept = here & (why == "")
     o = o[kept].assign(specimen_key=specimen[kept.to_numpy()]).join(meaning[kept].add_prefix("to_"))
-    o = _with_specimen(o, inputs)
+    o = with_specimen(o, inputs)
     o = _with_ranges(o, inputs)
     o = standardised(o, inputs.knowledge.units, inputs.knowledge.terminology.codelist("C102580").terms)
     o.loc[replayed(o, inputs), "why"] = "duplicate-result"
     lost.loc[o["row"]] = o["why"].to_numpy()
     o = o[o["why"] == ""].assign(derived="")
-    from_specimen = _specimen_parents(o.reset_index(drop=True))
+    from_specimen = specimen_parents(o.reset_index(drop=True), DOMAIN)
     made, parents = _derived_counts(o, inputs)
     frame = pd.concat([o, made], ignore_index=True) if len(made) else o.reset_index(drop=True)
     related = None
@@ -169,43 +168,6 @@ MEANING = (
 )
 
 
-def _numbers(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-    """Return small numbers for keyed ids, -1 where there is none."""
-    encoded = column.combine_chunks().dictionary_encode()
-    found: npt.NDArray[np.int64] = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    return found
-
-
-def _with_specimen(o: pd.DataFrame, inputs: Inputs) -> pd.DataFrame:
-    """Add what the Specimen tells: its type, where a table knows it, and when it was taken, where the result does not.
-
-    Columns type_row and time_row: the Specimen's row where its type, or its collection time, was used; else -1.
-    """
-    o = o.assign(type_row=-1, time_row=-1)
-    facts = inputs.facts["Specimen"]
-    if not len(facts.frame) or not len(o):
-        return o
-    wanted = inputs.facts["Observation"].keyed.column("specimen").take(pa.array(o["row"].to_numpy()))
-    row = pc.index_in(wanted, facts.keyed.column("rid")).fill_null(-1).to_numpy().astype(np.int64)
-    known = row >= 0
-    table = inputs.knowledge.codes["specimens"]
-    types = coded(table, facts.frame["code"], facts.frame["code_text"], names=True, only=("ct",))["ct"]
-    found = pd.Series(types.to_numpy(dtype=object)[np.maximum(row, 0)], index=o.index).where(known, "")
-    o["type_row"] = np.where(found != "", row, -1)
-    o["to_specimen"] = o["to_specimen"].where(found == "", found)
-    undated = o["dtc"].isna() | text(o["notes"]).str.contains("date-from-issued", regex=False)
-    taken = facts.frame[["dtc", "day", "micros"]].iloc[np.maximum(row, 0)].set_axis(o.index)
-    use = undated & known & taken["dtc"].notna()
-    o["time_row"] = np.where(use, row, -1)
-    for column in ("dtc", "day", "micros"):
-        o[column] = o[column].where(~use, taken[column])
-    o["notes"] = o["notes"].where(~use, text(o["notes"]).str.replace(DATE_NOTES, "", regex=True))
-    return o
-
-
-DATE_NOTES = r"\n?date-(?:missing|from-issued)@[^\n]*"
-
-
 def _with_ranges(o: pd.DataFrame, inputs: Inputs) -> pd.DataFrame:
     """Take the reference range that applies to the subject's sex and age, where a result has several (point 24)."""
     several = o["ranges"].notna()
@@ -224,15 +186,6 @@ def _with_ranges(o: pd.DataFrame, inputs: Inputs) -> pd.DataFrame:
         o[column] = o[column].astype(object)
         o.loc[several, column] = chosen[column].where(chosen[column].notna(), None)
     return o
-
-
-def _specimen_parents(o: pd.DataFrame) -> pd.DataFrame | None:
-    """Return the Specimens as further sources of LBSPEC and LBDTC."""
-    parts = []
-    for column, variable in (("type_row", "LBSPEC"), ("time_row", "LBDTC")):
-        used = o[o[column] >= 0]
-        parts.append(parents_of(used.index, variable, "Specimen", used[column].to_numpy()))
-    return joined(parts)
 
 
 def _derived_counts(o: pd.DataFrame, inputs: Inputs) -> tuple[pd.DataFrame, pd.DataFrame | None]:

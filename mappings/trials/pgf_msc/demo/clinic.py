@@ -81,7 +81,7 @@ class Clinic:
             known,
             "resolved" if end else "active",
         )
-        made |= {"abatementDateTime": end.isoformat()} if end else {}
+        made |= {"abatementDateTime": end.isoformat(), "meta": fhir.meta(moment(end, 16), 2)} if end else {}
         made |= {"evidence": [{"detail": [reference(_name(e)) for e in evidence]}]} if evidence else {}
         return Entry(made | more, self.person, onset, end or onset, "fact")
 
