@@ -63,7 +63,10 @@ def test_drugs(tmp_path: Path) -> None:
         ({"versions": VERSIONS}, "found none of"),
         ({"meddra": MEDDRA}, "found no version of MedDRA"),
         ({"meddra": MEDDRA, "versions": "dictionary,version\nMedDRA,\n"}, "found no version of MedDRA"),
-        ({"meddra": MEDDRA + "发热,Fever,11,Pyrexia,12,General,15\n", "versions": VERSIONS}, r"meddra.csv:4: '发热' stands twice"),
+        (
+            {"meddra": MEDDRA + "发热,Fever,11,Pyrexia,12,General,15\n", "versions": VERSIONS},
+            r"meddra.csv:4: '发热' stands twice",
+        ),
         ({"meddra": "verbatim,pt,ptcd\nx,y,1\n", "versions": VERSIONS}, "unknown column 'ptcd'"),
         ({"meddra": "verbatim,pt,pt_code\nx,y,1a\n", "versions": VERSIONS}, "pt_code '1a' is no MedDRA code"),
         ({"meddra": "verbatim,pt\nx,\n", "versions": VERSIONS}, "'x' has neither llt nor pt"),
