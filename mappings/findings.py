@@ -28,6 +28,12 @@ from mappings.sdtm.lb import ISSUES, MEANING, replayed
 from mappings.specimens import specimen_numbers, specimen_parents, with_specimen
 
 ND, NY, UNITS = "C66789", "C66742", "C71620"
+LABELS = {
+    "MBSTRESC": "Result or Finding in Standard Format",
+    "MBREASND": "Reason Not Done",
+    "RSREASND": "Reason Not Done",
+}
+"""Labels of SDTMIG 3.4 that differ from those of most findings."""
 
 
 def results(inputs: Inputs, domain: str, terms: Iterable[str] = (), specimens: bool = False) -> Records:
@@ -81,7 +87,7 @@ def result_variables(
         _unit(f"{domain}ORRESU", "Original Units", path("orresu", "Observation.value[x].unit"), origin, units),
         Variable(
             f"{domain}STRESC",
-            "Character Result/Finding in Std Format",
+            LABELS.get(f"{domain}STRESC", "Character Result/Finding in Std Format"),
             "Char",
             call(standard_text, "stresc"),
             DERIVED,
@@ -113,7 +119,7 @@ def result_variables(
         ),
         Variable(
             f"{domain}REASND",
-            "Reason Not Done" if domain == "RS" else "Reason Not Performed",
+            LABELS.get(f"{domain}REASND", "Reason Not Performed"),
             "Char",
             path("reasnd", "Observation.dataAbsentReason"),
             COLLECTED,

@@ -185,7 +185,7 @@ PLANTS = (
     plant("after-data-cut", changed(LAB, effectiveDateTime=LATER)),
     plant("after-withdrawal", changed(LAB, effectiveDateTime="2024-07-01"), log=WITHDREW),
     plant("unmapped-code", changed(LAB, code={"coding": [{"system": "urn:lab", "code": "ZZ"}], "text": "Zz"})),
-    plant("domain-not-built", changed(LAB, code={"coding": [{"system": "http://loinc.org", "code": "29604-6"}]})),
+    plant("domain-not-built", changed(LAB, code={"coding": [{"system": "http://loinc.org", "code": "13949-3"}]})),
     plant("panel-without-value", changed(LAB, valueQuantity=..., hasMember=[{"reference": "Observation/@-0"}])),
     plant("no-result", changed(LAB, valueQuantity=...)),
     plant("not-needed", {"resourceType": "Specimen", "id": "@-1", "subject": MINE}),
