@@ -51,9 +51,10 @@ def violations(inputs: Inputs) -> Records:
     made = pd.concat(rows, ignore_index=True)
     both = made.index[made["contradicted"].astype(bool)]
     issues = [issues_of(both, made.loc[both, "USUBJID"], "criterion-contradicted", CONTRADICTED)]
-    issues += [issues_of(-1, [u], "criterion-contradicted", f"{code}: {CONTRADICTED}") for u, code in against]
+    who, why = [u for u, _ in against], [f"{code}: {CONTRADICTED}" for _, code in against]
+    issues.append(issues_of(-1, who, "criterion-contradicted", why))
     open_ones = unknown[unknown != ""]
-    issues += [issues_of(-1, [u], "criterion-unknown", f"{UNKNOWN}:{codes}") for u, codes in open_ones.items()]
+    issues.append(issues_of(-1, open_ones.index, "criterion-unknown", (f"{UNKNOWN}:" + open_ones).to_numpy()))
     return Records(made, issues=joined(issues))
 
 
