@@ -117,6 +117,19 @@ def test_datasets_and_variables_are_those_of_the_files(package: Described) -> No
         assert len(package.data[name]) > 0
 
 
+CLASSES = ["TRIAL DESIGN", "SPECIAL PURPOSE", "INTERVENTIONS", "EVENTS", "FINDINGS", "FINDINGS ABOUT", "RELATIONSHIP"]
+
+
+def test_datasets_stand_by_class_and_name(package: Described) -> None:
+    """Define-XML 2.1 section 4.1.1.4; findings about events stand after the other findings."""
+    found = []
+    for group in package.define.iter(f"{ODM}ItemGroupDef"):
+        (of,) = group.iterfind(f"{DEF}Class")
+        found.append((CLASSES.index(str(of.get("Name"))), str(group.get("Name")).removeprefix("SUPP")))
+    rank = [(c, "" if c == len(CLASSES) - 1 else n) for c, n in found]
+    assert rank == sorted(rank)
+
+
 def test_every_test_has_its_value_level(package: Described) -> None:
     """--ORRES, and --STRESC where the domain has one, of every dataset with a --TESTCD, by --TESTCD; TSVAL by TSPARMCD."""
     seen = set()
