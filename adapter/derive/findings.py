@@ -53,9 +53,12 @@ a result cannot be converted.
     o["orresu"] = o["orresu"].where(counted | between, "")
     o["stresc"] = standard
     o.loc[~numeric, "stresc"] = as_terms(o.loc[~numeric, "orres"], terms)
-    o["stresu"] = o["to_standard_unit"].where(numeric & ~o["unitless"], "")
+    # viral loads and the like have no unit of their own: that of the source is the standard one
+    own = (o["to_standard_unit"] == "") & (o["to_result_type"] == "either") & (unit["ucum"] != "")
+    standard_unit = o["to_standard_unit"].where(~own, o["orresu"])
+    o["stresu"] = standard_unit.where(numeric & ~o["unitless"], "")
     if (between & ~is_text).any():
-        _standardise_ranges(o, between & ~is_text, value, source, unit["given"], units)
+        _standardise_ranges(o, between & ~is_text, value, source, unit["given"], units, standard_unit)
     _limits(o, numeric, unit["ucum"], units)
     o["unread"] = (
         o["kind"].isin(["string", "concept", "text"])
@@ -92,6 +95,7 @@ def _standardise_ranges(
     source: pd.Series[str],
     given: pd.Series[bool],
     units: Any,
+    standard_unit: pd.Series[str],
 ) -> None:
     """Convert both ends of results that are a Range; one without a unit stays as it was received."""
     part = o[where]
@@ -101,7 +105,7 @@ def _standardise_ranges(
     high, _ = _converted(pd.Series([e[1] for e in ends], index=part.index), source[where], part, units)
     known = source[where].notna() | part["to_standard_ucum"].isin(["", "1"])
     o.loc[part.index, "stresc"] = (low + between + high).where(known, value[where])
-    o.loc[part.index, "stresu"] = part["to_standard_unit"].where(known, "")
+    o.loc[part.index, "stresu"] = standard_unit[where].where(known, "")
     o.loc[part.index, "unitless"] = ~known & ~given[where]
     o.loc[part.index, "why"] = why.where(known, "").mask(~known & given[where], "unit-unknown")
 

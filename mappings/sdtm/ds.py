@@ -63,7 +63,8 @@ def dispositions(inputs: Inputs) -> Records:
         *_participation(s),
     ]
     made = pd.concat(rows, ignore_index=True)
-    made = made[(day_number(made["dtc"]) <= made["USUBJID"].map(s["cut"])) | (made["dtc"].str.len() < 10)]
+    cut = made["USUBJID"].map(s["cut"]).astype("float64")  # of no records at all the type would be that of the names
+    made = made[(day_number(made["dtc"]) <= cut) | (made["dtc"].str.len() < 10)]
     made["resource"], made["row"] = np.where(made["dead"], "Patient", ""), made["USUBJID"].map(s["row"])
     made["row"] = made["row"].where(made["dead"], -1).astype("int64")
     made, parents, issues = _consents(made.reset_index(drop=True), s, inputs)
