@@ -14,11 +14,7 @@ DOMAIN = "MB"
 
 def findings(inputs: Inputs) -> Records:
     """Return one record per finding. Copies and international units are assay-specific: a load stays in its own unit."""
-    found = results(inputs, DOMAIN, specimens=True)
-    o = found.frame
-    own = o["counted"].astype(bool) & (o["to_standard_ucum"] == "")
-    o["stresu"] = o["stresu"].where(~own, o["orresu"])
-    return found
+    return results(inputs, DOMAIN, specimens=True)
 
 
 def _of_code(name: str, label: str, column: str, core: Any, role: str, codelist: str | None = None) -> Variable:
