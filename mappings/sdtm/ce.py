@@ -69,10 +69,13 @@ def _doubts(e: pd.DataFrame) -> list[pd.DataFrame]:
 
 
 def _evidence(e: pd.DataFrame, inputs: Inputs) -> pd.DataFrame | None:
-    """Return what each event rests on: its own stages, and the Observations that it or a stage of it names."""
+    """Return what each event rests on: its own stages, and the Observations that it or a stage of it names.
+
+    The stages of acute on chronic GVHD are those of the first of its events (mappings.links.stages).
+    """
     facts = inputs.facts["Condition"].frame
     stages = facts[text(facts["element"]).str.startswith("stage[")].rename_axis("row").reset_index()
-    own = e[["file", "line"]].rename_axis("record").reset_index()
+    own = e[["file", "line"]].drop_duplicates().rename_axis("record").reset_index()
     mine = own.merge(stages[["row", "file", "line", "evidence"]], on=["file", "line"])
     named = pd.concat([e["evidence"], mine.set_index("record")["evidence"]])
     seen = rows_named(inputs, "Observation", named)

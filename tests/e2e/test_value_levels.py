@@ -25,7 +25,7 @@ from tests.golden.cases import build_case
 
 ODM, DEF = "{http://www.cdisc.org/ns/odm/v1.3}", "{http://www.cdisc.org/ns/def/v2.1}"
 HREF = "{http://www.w3.org/1999/xlink}href"
-BY_CASE = ("ae", "ce", "co", "dd", "ds", "ho", "ie", "lb", "mh", "rs", "vs")
+BY_CASE = ("ae", "ce", "co", "dd", "ds", "fa", "ho", "ie", "lb", "mh", "relrec", "rs", "supp", "vs")
 """Golden cases with what the demo has not: FA, DD, CO, SUPP-- of every kind."""
 
 
