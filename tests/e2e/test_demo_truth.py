@@ -307,9 +307,8 @@ def test_vital_signs_and_performance_are_what_was_measured(demo: Demo, domain_of
     for usubjid, e, loinc in demo.usable():
         if domain_of[loinc] == name:
             r = e.resource
-            expected[
-                usubjid, text_of(r["valueQuantity"]["value"]) if "valueQuantity" in r else str(r["valueInteger"])
-            ] += 1
+            value = r["valueQuantity"]["value"] if "valueQuantity" in r else r["valueInteger"]
+            expected[usubjid, text_of(value)] += 1
     frame = demo.dataset(name)
     assert expected
     assert Counter(zip(frame["USUBJID"], frame[f"{name}ORRES"], strict=True)) == expected
