@@ -301,6 +301,25 @@ def test_results_are_what_was_measured(demo: Demo, domain_of: dict[str, str]) ->
     assert not expected - found
 
 
+@pytest.mark.parametrize("name", ["VS", "RS"])
+def test_vital_signs_and_performance_are_what_was_measured(demo: Demo, domain_of: dict[str, str], name: str) -> None:
+    expected = Counter[tuple[str, str]]()
+    for usubjid, e, loinc in demo.usable():
+        if domain_of[loinc] == name:
+            r = e.resource
+            value = r["valueQuantity"]["value"] if "valueQuantity" in r else r["valueInteger"]
+            expected[usubjid, text_of(value)] += 1
+    frame = demo.dataset(name)
+    assert expected
+    assert Counter(zip(frame["USUBJID"], frame[f"{name}ORRES"], strict=True)) == expected
+
+
+def test_results_of_domains_that_are_not_built_are_counted(demo: Demo, domain_of: dict[str, str]) -> None:
+    others = sum(domain_of[loinc] not in ("LB", "VS", "RS") for _, _, loinc in demo.usable())
+    dropped = demo.result.manifest["resources"]["Observation"]["dropped"]
+    assert dropped.get("domain-not-built", 0) == others + of_warts(demo)["Observation", "domain-not-built"]
+
+
 def test_derived_counts(demo: Demo) -> None:
     lb = demo.dataset("LB")
     derived = lb[lb["LBDRVFL"] == "Y"]
@@ -523,7 +542,11 @@ def unfinished(demo: Demo) -> list[str]:
 
 # ------------------------------------------------------------------------------------------------ events and stays
 
-AFTER_CONSENT = {"急性移植物抗宿主病": "ACUTE GVHD", "慢性移植物抗宿主病": "CHRONIC GVHD", "巨细胞病毒感染": "INFECTION"}
+AFTER_CONSENT = {
+    "急性移植物抗宿主病": "ACUTE GVHD",
+    "慢性移植物抗宿主病": "CHRONIC GVHD",
+    "巨细胞病毒感染": "INFECTION",
+}
 """What the plan gives to subjects from their treatment on, or from 130 days after the transplant on; a relapse likewise."""
 
 
