@@ -59,7 +59,7 @@ def story(person: Person, seed: int) -> Story:
     last, day = person.last, person.origin
     visits = [day + days(n) for n in (0, 7, 14, 21)] + [person.hsct + days(n) for n in (90, 180, 270)]
     visits = sorted({v for v in visits if v <= last})
-    scores = tuple((v, min(100, 60 + 10 * (n // 2) + 10 * draw(rng, 2))) for n, v in enumerate(visits))
+    scores = tuple((v, min(100, 70 + 10 * (n // 3) + 10 * draw(rng, 2))) for n, v in enumerate(visits))
     stages = _STAGES[draw(rng, len(_STAGES))]
     later = [person.hsct + days(n) for n in (90, 180, 270, 355)]
     remissions = tuple(d for d in later if d <= last and (relapse is None or d < relapse)) if malignant else ()
