@@ -17,7 +17,7 @@ from adapter.errors import EnrolmentError
 from adapter.result import Result
 from adapter.site import Keyer
 from tests.conftest import KEY, make_site
-from tests.lines import changed, row, take
+from tests.lines import changed, row
 
 SHARED = Path(__file__).parents[2] / ".." / "shared" / "data" / "fhir"
 HL7 = SHARED / "hl7-r4-examples"
@@ -35,7 +35,12 @@ def hl7(tmp_path_factory: pytest.TempPathFactory) -> Result:
     log = HEADER + "example,001,01,CTRL,2012-01-01,2012-01-02\npat1,002,01,MSC,2015-01-01,2015-01-02\n"
     (folder / "log.csv").write_text(log)
     return build(
-        HL7, out=folder / "out", enrolment=folder / "log.csv", site=make_site(folder / "site"), workers=1, cutoff="2018-06-30"
+        HL7,
+        out=folder / "out",
+        enrolment=folder / "log.csv",
+        site=make_site(folder / "site"),
+        workers=1,
+        cutoff="2018-06-30",
     )
 
 
@@ -159,7 +164,10 @@ def test_the_examples_are_what_the_tables_are_about() -> None:
     every = {n: resource(f"MedicationAdministration-medadmin{n}") for n in GIVEN}
     with_rate = [n for n, r in every.items() if {"rateRatio", "rateQuantity"} & set(r.get("dosage", {}))]
     assert sorted(with_rate) == sorted(RATES)
-    assert sum("medicationReference" in r and r["medicationReference"]["reference"][0] == "#" for r in every.values()) == 11
+    assert (
+        sum("medicationReference" in r and r["medicationReference"]["reference"][0] == "#" for r in every.values())
+        == 11
+    )
     assert [every[n]["status"] for n in WHY_NOT] == ["entered-in-error", "on-hold"]
     assert len(list(HL7.glob("MedicationAdministration-*.json"))) == len(every)
 
@@ -263,13 +271,17 @@ def test_the_range_of_a_viral_load_keeps_its_digits(cibmtr: Result) -> None:
     assert found["LBNRIND"] in ("", "LOW"), "below 13700 is below the lower limit, and nothing else"
 
 
-@pytest.mark.parametrize(("name", "code"), [("NeutrophilsObservation", "74398-9"), ("MetamyelocytesObservation", "40651-2")])
+@pytest.mark.parametrize(
+    ("name", "code"), [("NeutrophilsObservation", "74398-9"), ("MetamyelocytesObservation", "40651-2")]
+)
 def test_what_the_table_does_not_know_is_listed(name: str, code: str, cibmtr: Result) -> None:
     """Neutrophils of cord blood are not the patient's; a presence of metamyelocytes is in no table."""
     assert resource(f"Observation-{name}", OBSERVATIONS)["code"]["coding"][0]["code"] == code
     assert sources(cibmtr, f"Observation/{name}") == set()
     unmapped = cibmtr.unmapped
-    assert unmapped.loc[unmapped["code"] == f"http://loinc.org|{code}", ["used", "count"]].to_numpy().tolist() == [["N", 1]]
+    assert unmapped.loc[unmapped["code"] == f"http://loinc.org|{code}", ["used", "count"]].to_numpy().tolist() == [
+        ["N", 1]
+    ]
 
 
 def test_every_observation_is_accounted_for(cibmtr: Result) -> None:
