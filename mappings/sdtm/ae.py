@@ -92,7 +92,10 @@ def _judgements(a: pd.DataFrame, inputs: Inputs) -> list[pd.DataFrame]:
         for v in variables:
             a[v.lower()] = found[v]
         lost = ~found["known"] & ((a[name] != "") | (a[f"{name}_text"] != ""))
-        missing.append(unmapped("AdverseEvent", a.loc[lost, name], a.loc[lost, f"{name}_text"], used=True))
+        if name == "severity":  # what a Condition gives as its grade is read as such, or reported
+            lost &= (a["resource"] != "Condition") | (grades(a["severity_text"]) == "")
+        for kind, g in a[lost].groupby("resource", sort=True):
+            missing.append(unmapped(str(kind), g[name], g[f"{name}_text"], used=True))
     criteria = [c.lower() for c in CRITERIA]
     # a fatal outcome is a death, whether it was also ticked as a criterion or not
     a.loc[a["aeout"] == "FATAL", "aesdth"] = "Y"

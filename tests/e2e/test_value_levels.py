@@ -199,7 +199,25 @@ def test_codelists_hold_the_terms_that_are_there_and_no_others(package: Describe
 
 def test_the_demo_has_all_kinds(demo: Described) -> None:
     """Of what this file is about; FA, DD, CO come with the golden cases."""
-    names = {"AE", "CE", "DS", "HO", "IE", "MH", "RELREC", "RS", "SE", "SUPPRS", "SUPPVS", "SV", "TA", "TE", "TI", "TV", "VS"}
+    names = {
+        "AE",
+        "CE",
+        "DS",
+        "HO",
+        "IE",
+        "MH",
+        "RELREC",
+        "RS",
+        "SE",
+        "SUPPRS",
+        "SUPPVS",
+        "SV",
+        "TA",
+        "TE",
+        "TI",
+        "TV",
+        "VS",
+    }
     assert names <= set(demo.data)
     levels = {n: package_levels(demo, n) for n in ("IE", "LB", "RS", "SUPPRS", "SUPPVS", "VS")}
     assert all(levels.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -14,13 +15,15 @@ from adapter.site import Keyer
 from tests.conftest import KEY
 from tests.golden.cases import FOLDER, build_case, cases, expected_files, read_expected
 
+Built = Callable[[str], Result]
+"""Builds a case by name, once."""
 OF_THE_CORE = (
     "ta_te_tv_ti", "ds", "se", "sv", "vs", "supp", "relrec", "co", "ae", "ce", "rs", "mh", "ho", "dd", "fa", "ie",
 )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> cache[Result]:  # type: ignore[type-arg]
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     return cache(lambda case: build_case(case, tmp_path_factory.mktemp(case)))
 
 
@@ -29,7 +32,7 @@ def test_each_domain_has_a_case_with_subjects_records_and_a_reject(case: str) ->
     """Its own dataset is looked at, and something that came in for it is rejected, not only counted."""
     assert case in cases()
     assert {n for n in case.split("_") if n != "supp"} <= set(expected_files(case))
-    _, columns, rows = read_expected(case, "rejects")
+    _, _, rows = read_expected(case, "rejects")
     assert len(rows) >= 1
     people = (FOLDER / case / "enrolment.csv").read_text("utf-8").splitlines()[1:]
     assert len(people) >= 3
@@ -39,13 +42,15 @@ RELATED = sorted(c for c in cases() if "relrec" in expected_files(c))
 
 
 @pytest.mark.parametrize("case", RELATED)
-def test_relations_resolve_both_ways(case: str, built: cache[Result]) -> None:  # type: ignore[type-arg]
+def test_relations_resolve_both_ways(case: str, built: Built) -> None:
     """Every member is one record of its dataset, none stands alone, and the record it stands around is among them."""
     result = built(case)
     relrec = result.sdtm["RELREC"]
     for _, r in relrec.iterrows():
         frame = result.sdtm[r["RDOMAIN"]]
-        hit = frame[(frame["USUBJID"] == r["USUBJID"]) & (frame[r["IDVAR"]].astype("int64").astype("str") == r["IDVARVAL"])]
+        hit = frame[
+            (frame["USUBJID"] == r["USUBJID"]) & (frame[r["IDVAR"]].astype("int64").astype("str") == r["IDVARVAL"])
+        ]
         assert len(hit) == 1, r.to_dict()
     of = relrec.groupby(["USUBJID", "RELID"])
     assert of.size().min() >= 2
@@ -53,7 +58,7 @@ def test_relations_resolve_both_ways(case: str, built: cache[Result]) -> None:  
         assert (part["RDOMAIN"] + part["IDVARVAL"] == relid).sum() == 1
 
 
-def test_a_gvhd_episode_leads_to_its_organs_and_grades_and_back(built: cache[Result]) -> None:  # type: ignore[type-arg]
+def test_a_gvhd_episode_leads_to_its_organs_and_grades_and_back(built: Built) -> None:
     """CE episode, FA organ stages, RS overall grade: followed by USUBJID and RELID from each end."""
     result = built("fa")
     relrec = result.sdtm["RELREC"]
@@ -94,7 +99,7 @@ class Bad(NamedTuple):
 
 
 BAD = (
-    Bad("unknown CTCAE term", "ae", "002", "AE", "3", "ctcae-term-unknown", "AdverseEvent/a6", {"AETERM": "Nausea", "AETOXGR": "3"}),
+    Bad("unknown CTCAE term", "ae", "002", "AE", "3", "ctcae-term-unknown", "AdverseEvent/a6", {"AETOXGR": "3"}),
     Bad("grade 7", "ae", "002", "AE", "4", "grade-not-read", "AdverseEvent/a7", {"AETERM": "Vomiting", "AETOXGR": ""}),
     Bad(
         "end before start", "ae", "003", "AE", "5", "end-before-start", "AdverseEvent/a9",
@@ -109,7 +114,7 @@ BAD = (
         {"DTHFL": "Y", "DTHDTC": "2024-03-11T04:00:00"},
     ),
     Bad("Karnofsky 75", "rs", "001", "RS", "3", "score-not-on-scale", "Observation/r3", {"RSORRES": "75", "RSSTRESC": ""}),
-    Bad("grade V of GVHD", "fa", "003", "RS", "1", "score-not-on-scale", "Observation/o11", {"RSORRES": "Grade V", "RSSTRESC": ""}),
+    Bad("grade V of GVHD", "fa", "003", "RS", "1", "score-not-on-scale", "Observation/o11", {"RSSTRESC": ""}),
     Bad(
         "a visit out of order", "sv", "004", "SV", "", "visit-out-of-order", "MedicationAdministration/m23",
         {"VISIT": "DAY 1", "SVSTDTC": "2024-03-05"},
@@ -126,7 +131,7 @@ BAD = (
 
 
 @pytest.mark.parametrize("bad", [pytest.param(b, id=b.what) for b in BAD])
-def test_bad_input_is_reported_and_the_record_stays(bad: Bad, built: cache[Result]) -> None:  # type: ignore[type-arg]
+def test_bad_input_is_reported_and_the_record_stays(bad: Bad, built: Built) -> None:
     result = built(bad.case)
     subject = f"PGFMSC-01-{bad.subject}"
     keyed_id = Keyer(bytes.fromhex(KEY)).keyed(bad.resource).hex()
