@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 
 from adapter.derive.coding import unmapped
-from adapter.derive.terms import english, in_meddra
+from adapter.derive.terms import english, in_meddra, in_whodrug
 from adapter.spec import ASSIGNED, Inputs, Variable, parents_of, path
 
-MEDDRA = "MedDRA"
+MEDDRA, WHODRUG = "MedDRA", "WHODrug"
 
 
 def with_terms(frame: pd.DataFrame, inputs: Inputs) -> pd.DataFrame:
@@ -25,6 +25,27 @@ def with_terms(frame: pd.DataFrame, inputs: Inputs) -> pd.DataFrame:
     said = english(known, frame["code_text"])
     coded = in_meddra(known, said["text"], frame["code_text"], frame["code"])
     return frame.assign(term=said["text"], original=said["original"], **{str(c): coded[c] for c in coded})
+
+
+def with_drugs(frame: pd.DataFrame, inputs: Inputs) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+    """Add `trt` (English, where the sponsor translates it), `original`, `named`, `clas` and `clas_code` of each drug.
+
+    named: the name of the sponsor's coding, else that of the drug tables, which the rules of the trial go by. Also returns
+    the unmapped report of drugs that a given WHODrug coding does not have. Needs columns code, code_text, decod, resource.
+    """
+    known = inputs.knowledge.dictionaries
+    said = english(known, frame["code_text"])
+    drug = in_whodrug(known, said["text"], frame["code_text"])
+    made = frame.assign(
+        trt=said["text"],
+        original=said["original"],
+        named=drug["decod"].where(drug["known"], frame["decod"]),
+        clas=drug["class"],
+        clas_code=drug["class_code"],
+    )
+    left = made[~drug["known"]] if known.whodrug else made.iloc[:0]
+    parts = [unmapped(str(k), g["code"], g["code_text"], used=True) for k, g in left.groupby("resource", sort=True)]
+    return made, pd.concat(parts, ignore_index=True) if parts else None
 
 
 def originals(frame: pd.DataFrame, variable: str) -> pd.DataFrame:

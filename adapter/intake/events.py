@@ -110,11 +110,19 @@ def _first_text(concepts: Sequence[CodeableConcept | None] | None) -> str | None
 def _indication(
     concepts: Sequence[CodeableConcept | None] | None, reasons: Sequence[CodeableReference | None] | None
 ) -> str | None:
-    """Return the first reason that is a concept: reasonCode, in R5 reason."""
-    text = _first_text(concepts) if concepts else None
-    if text is None and reasons:
-        text = _first_text([x.concept for x in reasons if x is not None])
-    return text
+    """Return the first reason that is a concept: reasonCode, in R5 reason.
+
+    FHIR's own codes for it (`Given as Ordered`, `Emergency`) say why it was given then, not for what.
+    """
+    told = [*(concepts or ()), *(x.concept for x in reasons or () if x is not None)]
+    return _first_text([c for c in told if c is not None and not _of_ordering(c)])
+
+
+def _of_ordering(c: CodeableConcept) -> bool:
+    return bool(c.coding) and all(x is not None and (x.system or "").endswith(NO_INDICATION) for x in c.coding or ())
+
+
+NO_INDICATION = "/reason-medication-given"
 
 
 def procedure_rows(r: Procedure, read: Reading, head: Row) -> list[Row]:

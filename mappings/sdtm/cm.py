@@ -10,6 +10,7 @@ from adapter.derive.coding import coded, resolved_units, unmapped
 from adapter.derive.exposure import derived_dose_flag, rate_times_period
 from adapter.derive.intervals import first_overlap, spans
 from adapter.spec import (
+    ASSIGNED,
     COLLECTED,
     DERIVED,
     Dataset,
@@ -22,6 +23,7 @@ from adapter.spec import (
     joined,
     path,
 )
+from mappings.coding import WHODRUG, originals, with_drugs
 from mappings.parts import (
     each_ingredient,
     identifiers,
@@ -83,8 +85,9 @@ def medications(inputs: Inputs) -> Records:
     issues += [_doubles(frame, days), without_end(frame)]
     frame["open"] = open_end(frame)
     _doses(frame, inputs)
-    unknown = joined([r.unmapped for r in made if r.unmapped is not None])
-    return Records(frame, dropped=dropped, issues=joined(issues), unmapped=unknown)
+    frame, uncoded = with_drugs(frame, inputs)
+    unknown = joined([r for r in (*(r.unmapped for r in made), uncoded) if r is not None])
+    return Records(frame, originals(frame, "CMTRT"), dropped, joined(issues), unknown)
 
 
 def _days(frame: pd.DataFrame) -> pd.DataFrame:
@@ -254,6 +257,13 @@ ENDED = (
     "SupplyDelivery.occurrencePeriod.end",
 )
 
+
+def _class(name: str, label: str, column: str) -> Variable:
+    why = "From the sponsor's coding of the drug; empty where the drug is not coded."
+    role = "Variable Qualifier"
+    return Variable(name, label, "Char", path(column), ASSIGNED, "Perm", role, dictionary=WHODRUG, comment=why)
+
+
 DATASET = Dataset(
     name=DOMAIN,
     label="Concomitant/Prior Medications",
@@ -270,7 +280,7 @@ DATASET = Dataset(
             "CMTRT",
             "Reported Name of Drug, Med, or Therapy",
             "Char",
-            path("code_text", *NAMED),
+            path("trt", *NAMED),
             COLLECTED,
             "Req",
             "Topic",
@@ -278,7 +288,7 @@ DATASET = Dataset(
         _collected(
             "CMDECOD",
             "Standardized Medication Name",
-            "decod",
+            "named",
             "Synonym Qualifier",
             *NAMED,
         ),
@@ -298,6 +308,8 @@ DATASET = Dataset(
             "MedicationStatement.reasonCode",
             "Procedure.reasonCode",
         ),
+        _class("CMCLAS", "Medication Class", "clas"),
+        _class("CMCLASCD", "Medication Class Code", "clas_code"),
         Variable(
             "CMDOSE",
             "Dose per Administration",

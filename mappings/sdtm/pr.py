@@ -6,7 +6,9 @@ from typing import Any
 
 from adapter.derive.coding import coded, unmapped
 from adapter.derive.strings import first_place
+from adapter.derive.terms import english
 from adapter.spec import COLLECTED, Dataset, Inputs, Records, Variable, joined, path
+from mappings.coding import originals
 from mappings.parts import (
     identifiers,
     not_given,
@@ -42,9 +44,10 @@ def procedures(inputs: Inputs) -> Records:
     p.loc[own, ["decod", "cat"]] = [AUTOLOGOUS_TERM, ""]
     p[["enrtpt", "entpt"]] = ongoing(p, inputs.subjects["cut_date"])
     missing = unmapped("Procedure", p.loc[~p["known"], "code"], p.loc[~p["known"], "code_text"], used=True)
-    return Records(
-        p, dropped={"Procedure": dropped}, issues=joined([issues, without_end(p)]), unmapped=joined([missing])
-    )
+    said = english(inputs.knowledge.dictionaries, p["code_text"])
+    p = p.assign(trt=said["text"], original=said["original"])
+    dropped_by = {"Procedure": dropped}
+    return Records(p, originals(p, "PRTRT"), dropped_by, joined([issues, without_end(p)]), joined([missing]))
 
 
 def _char(name: str, label: str, column: str, core: Any, role: str, fhir: str, codelist: str | None = None) -> Variable:
@@ -61,7 +64,7 @@ DATASET = Dataset(
     sequence="PRSEQ",
     variables=(
         *identifiers(DOMAIN),
-        _char("PRTRT", "Reported Name of Procedure", "code_text", "Req", "Topic", "Procedure.code"),
+        _char("PRTRT", "Reported Name of Procedure", "trt", "Req", "Topic", "Procedure.code"),
         _char(
             "PRDECOD", "Standardized Procedure Name", "decod", "Perm", "Synonym Qualifier", "Procedure.code", "C101858"
         ),

@@ -1,6 +1,7 @@
 """What happens to a randomised subject beyond blood counts and treatment: one plan, from which records and answers come.
 
-`TRANSLATIONS` is what a sponsor would give with `--coding`: the English of the hospital's terms.
+`TRANSLATIONS` and `INVENTED` are what a sponsor would give with `--coding`: the English of the hospital's terms, and their
+coding in a dictionary that is invented and labelled so.
 """
 
 from __future__ import annotations
@@ -160,3 +161,29 @@ TRANSLATIONS = {
     "重症肺炎": "Severe pneumonia",
     "疾病复发": "Relapse of the disease",
 }
+
+INVENTED = {  # English term: preferred term, class
+    "Fever": ("Pyrexia", "General (invented)"),
+    "Rash": ("Rash", "Skin (invented)"),
+    "Nausea": ("Nausea", "Digestion (invented)"),
+    "Diarrhoea": ("Diarrhoea", "Digestion (invented)"),
+    "Acute kidney injury": ("Acute kidney injury", "Kidney (invented)"),
+    "Peripheral neuropathy": ("Neuropathy peripheral", "Nerves (invented)"),
+    "Pneumonia": ("Pneumonia", "Infections (invented)"),
+    "Herpes zoster": ("Herpes zoster", "Infections (invented)"),
+    "Cytomegalovirus infection": ("Cytomegalovirus infection", "Infections (invented)"),
+}
+
+
+def coding_tables() -> dict[str, str]:
+    """Return the files of a sponsor's coding folder by name."""
+    terms = "".join(f"{k},{v}\n" for k, v in TRANSLATIONS.items())
+    meddra = "".join(
+        f"{term},{term},{9000 + 2 * n},{pt},{9001 + 2 * n},{soc},{8000 + n}\n"
+        for n, (term, (pt, soc)) in enumerate(INVENTED.items())
+    )
+    return {
+        "translations.csv": f"term,english\n{terms}",
+        "meddra.csv": f"verbatim,llt,llt_code,pt,pt_code,soc,soc_code\n{meddra}",
+        "versions.csv": "dictionary,version\nMedDRA,0.0 (invented for the demo)\n",
+    }

@@ -23,7 +23,7 @@ from mappings.trials.pgf_msc.demo.fhir import encode
 from mappings.trials.pgf_msc.demo.labs import observations
 from mappings.trials.pgf_msc.demo.people import EXPORT, FAILURES, Person, cohort
 from mappings.trials.pgf_msc.demo.planted import COPIED, WARTS, Planted, plant
-from mappings.trials.pgf_msc.demo.story import TRANSLATIONS, clinical_answers
+from mappings.trials.pgf_msc.demo.story import clinical_answers, coding_tables
 from mappings.trials.pgf_msc.demo.wart_files import carried
 from mappings.trials.pgf_msc.demo.wart_results import SITE_TABLES
 from mappings.trials.pgf_msc.demo.warts import Warts, make_warts
@@ -147,10 +147,10 @@ def write_cohort(out: Path, subjects: int = 68, seed: int = 20260101) -> dict[st
     for name, text in SITE_TABLES.items():
         (site / name).write_bytes(text.encode())
         total += len(text.encode())
-    coding = "term,english\n" + "".join(f"{k},{v}\n" for k, v in TRANSLATIONS.items())
     (out / "coding").mkdir(exist_ok=True)
-    (out / "coding" / "translations.csv").write_bytes(coding.encode())
-    total += len(coding.encode())
+    for name, text in coding_tables().items():
+        (out / "coding" / name).write_bytes(text.encode())
+        total += len(text.encode())
     log = enrolment(hospital.logged).encode()
     (out / "enrolment.csv").write_bytes(log)
     written["bytes"] = total + len(log)
