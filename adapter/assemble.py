@@ -270,7 +270,8 @@ def _inside(path: str, kind: str, element: str) -> str:
     part = element.partition("[")[0]
     if rest == part or rest.startswith(f"{part}."):  # `Condition.stage.summary` of `stage[1]`
         return f"{kind}.{element}{rest[len(part) :]}"
-    return f"{kind}.{element}.{rest}" if rest.startswith(COMPONENT_ELEMENTS) else path
+    repeated = part == "component" and rest.startswith(COMPONENT_ELEMENTS)
+    return f"{kind}.{element}.{rest}" if repeated else path
 
 
 def _filled(column: pa.ChunkedArray) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

@@ -290,7 +290,7 @@ def test_datasets_without_records_are_listed_without_a_file(tmp_path: Path) -> N
         for g in etree.parse(str(define)).iterfind(".//o:ItemGroupDef", ns)
         if g.get(f"{{{ns['d']}}}HasNoData") == "Yes"
     ]
-    events, findings = ["AE", "CE", "MH", "HO"], ["LB", "VS", "RS", "FA", "DD", "IE"]
+    events, findings = ["AE", "CE", "MH", "HO"], ["LB", "MB", "VS", "RS", "FA", "DD", "IE"]
     assert sorted(map(str, empty)) == sorted(["EC", "EX", "PR", *events, *findings, "CO", "RELREC"])
     assert result.counts["unmapped"] == 1, "the site's own code is not mapped here"
 
@@ -445,9 +445,14 @@ def test_a_setting_that_a_method_names_changes_that_method_and_its_data(
     out = package(demo10, changed, tmp_path / "out")
     # the Methods of LBLOBXFL and of EPOCH of findings, and both where there is an untimed result of the first day
     names = differing(demo10_build.out, out)
-    assert names - {"sdtm/lb.xpt", "trace/lb.parquet"} == {"sdtm/define.xml", "sdtm/define.html", "manifest.json"}
+    findings = {
+        f"{folder}.{kind}"
+        for d in ("lb", "mb", "vs", "rs")
+        for folder, kind in ((f"sdtm/{d}", "xpt"), (f"trace/{d}", "parquet"))
+    }
+    assert names - findings == {"sdtm/define.xml", "sdtm/define.html", "manifest.json"}
     lines = changed_lines(demo10_build.out / "sdtm/define.xml", out / "sdtm/define.xml")
-    assert len(lines) == 7  # EPOCH of IE; EPOCH and --LOBXFL of LB, RS and VS
+    assert len(lines) == 10  # EPOCH of FA and IE; EPOCH and --LOBXFL of LB, MB, RS and VS
     for before, after in lines:
         assert "counts as before the first treatment" in before
         assert before.replace("counts as before", "counts as after") == after

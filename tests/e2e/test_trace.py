@@ -28,7 +28,7 @@ from adapter.result import Result
 from tests.conftest import KEY, Cohort, carried_by
 
 ZONE = ZoneInfo("Asia/Shanghai")
-CELLS = 300
+CELLS = 600
 IDENTIFIERS = {"STUDYID", "DOMAIN", "USUBJID"}
 # constants, settings of the trial, and what the enrolment log or products.csv says: no FHIR resource stands behind them
 NOT_TRACED = {
@@ -117,7 +117,7 @@ def filled(build: Result, dataset: str) -> Iterator[tuple[str, int, str, Any]]:
 
 @pytest.fixture(scope="module")
 def sample(demo10_build: Result, traces: dict[str, Any]) -> list[Cell]:
-    """300 cells, drawn evenly over datasets and variables, so that no variable is missed; derived counts stand below."""
+    """600 cells, drawn evenly over datasets and variables, so that no variable is missed; derived counts stand below."""
     random = Random(20250929)
     lb = demo10_build.sdtm["LB"]
     derived = set(lb.loc[lb["LBDRVFL"] == "Y", ["USUBJID", "LBSEQ"]].itertuples(index=False, name=None))
@@ -135,7 +135,8 @@ def sample(demo10_build: Result, traces: dict[str, Any]) -> list[Cell]:
 
 
 def test_every_value_has_a_trace(demo10_build: Result, traces: dict[str, Any]) -> None:
-    assert set(traces) - COURSE == {"DM", "EC", "EX", "CM", "PR", "AE", "CE", "MH", "HO", "LB", "VS", "RS"}
+    events, findings = {"AE", "CE", "MH", "HO"}, {"LB", "MB", "VS", "RS", "FA", "DD"}
+    assert set(traces) - COURSE == {"DM", "EC", "EX", "CM", "PR", *events, *findings}
     for dataset, found in ((d, f) for d, f in traces.items() if d not in COURSE):
         missing = [(u, s, v) for u, s, v, _ in filled(demo10_build, dataset) if (u, s, v) not in found]
         assert missing == [], f"{dataset}: {len(missing)} cells without a source"
@@ -423,6 +424,10 @@ DEFAULTS = {
     "EXROUTE": {"INTRAVENOUS"},
     # the last two by the site's own table
     "LBSPEC": {*column("observations", "code", "specimen").values(), "URINE", "SERUM"},
+    "MBSPEC": {*column("observations", "code", "specimen").values()},
+    # a stage of GVHD without a type is its overall grade
+    "RSTESTCD": {"GVHDGRD"},
+    "RSTEST": {"GVHD Overall Grade"},
 }
 
 
