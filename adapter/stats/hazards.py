@@ -48,8 +48,7 @@ def cox(times: Times, first: Flags, confidence: float = 0.95) -> HazardRatio:
     method = _name("Cox regression, Efron", times)
     if why := not_comparable(times, first):
         return _without_ratio(method, why, PValue(None, method=f"{method}, score test", why=why))
-    event = (times.status == EVENT).astype(np.int64)
-    model = PHReg(times.time, first[:, None].astype(np.float64), event, entry=times.entry, ties="efron")
+    model = _model(times, first)
     score = _score(model, f"{method}, score test")
     if why := _endless(times, first):
         return _without_ratio(method, why, score)
@@ -71,17 +70,20 @@ def cox(times: Times, first: Flags, confidence: float = 0.95) -> HazardRatio:
 def not_comparable(times: Times, first: Flags) -> str:
     """Return why the hazards of two arms cannot be compared, empty where they can.
 
-    A comparison needs an event on a day on which both arms have somebody at risk.
+    A comparison needs an event on a day on which both arms have somebody at risk and somebody is spared.
     """
     if len(first) != len(times):
         raise ValueError(f"{len(times)} times and {len(first)} arms: expected as many of each")
     if not first.any() or first.all():
         return f"{NO_SUBJECTS} in an arm"
-    days = np.unique(times.time[times.status == EVENT])
+    days, events = np.unique(times.time[times.status == EVENT], return_counts=True)
     if not len(days):
         return "no event in either arm"
-    both = (times.of(first).at_risk(days) > 0) & (times.of(~first).at_risk(days) > 0)
-    return "" if both.any() else "no event on a day on which both arms have subjects at risk"
+    one, other = times.of(first).at_risk(days), times.of(~first).at_risk(days)
+    both = (one > 0) & (other > 0)
+    if not both.any():
+        return "no event on a day on which both arms have subjects at risk"
+    return "" if (both & (events < one + other)).any() else "all subjects at risk had the event on the same day"
 
 
 def _endless(times: Times, first: Flags) -> str:
@@ -90,7 +92,9 @@ def _endless(times: Times, first: Flags) -> str:
     both = (times.of(first).at_risk(days) > 0) & (times.of(~first).at_risk(days) > 0)
     for name, mine in (("first", of_first), ("second", ~of_first)):
         if not (mine & both).any():
-            return f"no event in the {name} arm on a day on which both have subjects at risk: the ratio is 0 or infinite"
+            return (
+                f"no event in the {name} arm on a day on which both have subjects at risk: the ratio is 0 or infinite"
+            )
     return ""
 
 
@@ -98,6 +102,19 @@ def _without_ratio(method: str, why: str, score: PValue) -> HazardRatio:
     none = Estimate(None, method=f"{method}, Wald interval", why=why)
     wald, gain = (PValue(None, method=f"{method}, {n} test", why=why) for n in ("Wald", "likelihood ratio"))
     return HazardRatio(none, none, wald, score, gain)
+
+
+def _model(times: Times, first: Flags) -> PHReg:
+    """Return the model of one covariate. Only the order of days matters to it, so they are numbered.
+
+    PHReg wants entries from 0, and would have a subject at risk on its day of entry. An entry therefore gets a number
+    between that of its day and that of the next.
+    """
+    entry = times.entry if times.entry is not None else np.full(len(times), -np.inf)
+    number = np.unique(np.concatenate([entry, times.time]), return_inverse=True)[1]
+    enter, leave = 2 * number[: len(times)] + 1, 2 * number[len(times) :]
+    event = (times.status == EVENT).astype(np.int64)
+    return PHReg(leave.astype(np.float64), first[:, None].astype(np.float64), event, entry=enter, ties="efron")
 
 
 def _maximum(model: PHReg) -> float:

@@ -51,7 +51,7 @@ def cumulative_incidence(times: Times, cause: int = EVENT) -> Incidence:
     of_any = np.bincount(number, minlength=len(day))
     of_cause = np.bincount(number[times.status[any_cause] == cause], minlength=len(day))
     at_risk = times.at_risk(day)
-    after = np.cumprod((at_risk - of_any) / at_risk)
+    after = np.asarray(np.cumprod((at_risk - of_any) / at_risk), dtype=np.float64)
     before = np.concatenate([[1.0], after[:-1]]) if len(day) else after
     last = float(times.time.max()) if len(times) else 0.0
     gone = day[at_risk == of_any]

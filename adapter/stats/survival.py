@@ -76,7 +76,7 @@ def survival_at(curve: Curve, day: float, confidence: float = 0.95, transformati
     if day > curve.last and value > 0:
         return Estimate(None, method=method, why=f"follow-up ends on day {curve.last:g}")
     if i < 0:
-        return Estimate(1.0, method=method, note="no event so far: no interval")
+        return Estimate(1.0, 1.0, 1.0, 0.0, method, note="no event so far: the interval has no width")
     if value == 0:
         return Estimate(0.0, method=method, note="no subject without the event is left: no interval")
     lower, upper = _limits(curve.survival[i : i + 1], curve.se[i : i + 1], confidence, transformation)
