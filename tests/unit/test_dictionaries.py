@@ -11,9 +11,7 @@ from adapter.derive.terms import english, in_meddra, in_whodrug
 from adapter.dictionaries import Dictionaries, load_dictionaries
 from adapter.errors import InputError
 
-MEDDRA = (
-    "verbatim,llt,llt_code,pt,pt_code,soc,soc_code\n发热,Fever,11,Pyrexia,12,General,15\nRash,Rash,21,Rash,22,Skin,25\n"
-)
+MEDDRA = "verbatim,llt,llt_code,pt,pt_code,soc,soc_code\n发热,Fever,11,Pyrexia,12,General,15\nRash,Rash,21,Rash,22,Skin,25\n"
 VERSIONS = "dictionary,version\nMedDRA,28.0\nWHODrug,GLOBALB3 Mar 2025\n"
 
 
@@ -50,10 +48,7 @@ def test_a_term_is_found_as_it_came_in_english_or_by_its_meddra_code(tmp_path: P
 def test_drugs(tmp_path: Path) -> None:
     known = coding(tmp_path, versions=VERSIONS, whodrug="verbatim,decod,class,class_code\nG-CSF,FILGRASTIM,CSF,L03AA\n")
     found = in_whodrug(known, column("g-csf", "x"), column("", ""))
-    assert found[["decod", "class_code", "known"]].to_numpy().tolist() == [
-        ["FILGRASTIM", "L03AA", True],
-        ["", "", False],
-    ]
+    assert found[["decod", "class_code", "known"]].to_numpy().tolist() == [["FILGRASTIM", "L03AA", True], ["", "", False]]
 
 
 @pytest.mark.parametrize(
