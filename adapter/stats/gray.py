@@ -74,14 +74,14 @@ def _score(times: Times, of: npt.NDArray[np.intp], arms: int, cause: int) -> tup
     own_effect = a + (1 - later)[:, None, :] * to_come
     other_effect = -later[:, None, :] * to_come
     expected = np.where(here, safe * step[:, None] / many, 0.0)
-    own_spread = expected * _ties(all_d[:, None], all_weight[:, None] * safe)
-    other_spread = np.where(free > 0, safe**2 * other / many**2 * _ties(other, many), 0.0)
+    own_spread = expected * _ties(all_d[:, None], all_weight[:, None] * safe, here)
+    other_spread = np.where(free > 0, safe**2 * other / many**2 * _ties(other, many, here), 0.0)
     variance = np.einsum("tik,tjk,tk->ij", own_effect, own_effect, own_spread)
     variance += np.einsum("tik,tjk,tk->ij", other_effect, other_effect, other_spread)
     return score, variance
 
 
-def _ties(events: Floats, at_risk: Floats) -> Floats:
-    """Return the factor by which tied events reduce a variance: 1 - (d - 1) / (n - 1)."""
-    tied = np.broadcast_to(events > 1, at_risk.shape)
+def _ties(events: Floats, at_risk: Floats, here: npt.NDArray[np.bool_]) -> Floats:
+    """Return the factor by which tied events reduce a variance, 1 - (d - 1) / (n - 1); 1 where nobody is at risk."""
+    tied = (events > 1) & here
     return np.asarray(1 - np.divide(events - 1, at_risk - 1, out=np.zeros(at_risk.shape), where=tied))

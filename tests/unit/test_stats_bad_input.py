@@ -17,6 +17,7 @@ from adapter.stats.incidence import cumulative_incidence, incidence_at
 from adapter.stats.rates import difference, fisher, odds_ratio, proportion
 from adapter.stats.survival import kaplan_meier, quantile, survival_at
 from adapter.stats.times import times_of
+from tests import naive_statistics as naive
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -153,6 +154,14 @@ def test_one_subject_each() -> None:
     assert log_rank(t, first).p is not None
     missing(cox(t, first).ratio, "no event in the second arm")
     gray(t, ["a", "b"])
+
+
+def test_an_arm_that_nobody_is_left_in_adds_nothing_to_gray_s_variance() -> None:
+    """Arm a is empty on the day of two events, and half of it was free of events: 2 x 0.5 - 1 is 0."""
+    found = gray(times_of([0, 1, 0, 1], [2, 2, 0, 2]), list("abab"), 2)
+    groups = [[(0, 2, -1), (0, 0, -1)], [(1, 2, -1), (1, 2, -1)]]
+    score, covariance = (np.array(x)[..., :-1] for x in naive.gray(groups, 2))
+    assert found.statistic == pytest.approx(float(score @ np.linalg.inv(covariance[:-1]) @ score))
 
 
 def test_delayed_entry() -> None:
