@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pandas as pd
 
 from adapter.errors import InputError
 from adapter.stats.plan import Plan, Response, Role, subjects_of
-from adapter.stats.rates import SIDES, difference, fisher, proportion
-from adapter.stats.results import Table, columns_of
+from adapter.stats.rates import difference, fisher, holm, proportion
+from adapter.stats.results import Table, columns_of, day_numbers
 
 NOT_EVALUABLE = "NE"
 IN_ANALYSIS = "ANL01FL"
@@ -36,23 +38,61 @@ def response_table(adsl: pd.DataFrame, adrs: pd.DataFrame, plan: Plan, role: Rol
         ),
     )
     subjects = subjects_of(adsl, plan, population)
+    waiting = on_their_way(adsl, plan.horizon_days) if plan.horizon_days else frozenset()
     needed = ["USUBJID", "PARAMCD", "AVALC", *([IN_ANALYSIS] if IN_ANALYSIS in adrs.columns else [])]
     records = columns_of(adrs, "ADRS", needed)
     for response in plan.responses:
         if response.role == role:
-            _add(table, answers(subjects, records, response), response, plan)
+            _add(table, answers(subjects, records, response, waiting), response, plan)
+    if role == "primary" and plan.multiplicity == "holm":
+        _adjust(table, plan)
     return table
 
 
-def answers(subjects: pd.DataFrame, records: pd.DataFrame, response: Response) -> pd.DataFrame:
-    """Return USUBJID, ARM, AVALC of the subjects who are in the analysis; AVALC is NE without a record."""
+def on_their_way(adsl: pd.DataFrame, horizon: int) -> frozenset[str]:
+    """Return the subjects (USUBJID) whose horizon, a study day, lies after their data cut, and who neither died nor left.
+
+    ADSL: RFSTDT, DCUTDT, DTHFL, EOSSTT (ONGOING or empty: has not left).
+    """
+    s = columns_of(adsl, "ADSL", ["USUBJID", "DTHFL", "EOSSTT"])
+    start, cut = (day_numbers(adsl, "ADSL", v).reset_index(drop=True) for v in ("RFSTDT", "DCUTDT"))
+    waiting = (start + horizon - 1 > cut) & (s["DTHFL"] != "Y") & s["EOSSTT"].isin(["", "ONGOING"])
+    return frozenset(s.loc[waiting, "USUBJID"])
+
+
+def answers(
+    subjects: pd.DataFrame, records: pd.DataFrame, response: Response, waiting: Collection[str] = ()
+) -> pd.DataFrame:
+    """Return USUBJID, ARM, AVALC of the subjects who are in the analysis; AVALC is NE without a record.
+
+    waiting: subjects who are in the analysis only if they have responded.
+    """
     own = records[records["PARAMCD"] == response.paramcd]
     if own["USUBJID"].duplicated().any():
         raise InputError(f"ADRS: {response.paramcd} stands twice for a subject, expected one record each")
     merged = subjects.merge(own, on="USUBJID", how="left")
     if IN_ANALYSIS in records.columns:
         merged = merged[(merged[IN_ANALYSIS] == "Y") | merged[IN_ANALYSIS].isna()]
-    return merged.assign(AVALC=merged["AVALC"].fillna(NOT_EVALUABLE))[["USUBJID", "ARM", "AVALC"]]
+    merged = merged.assign(AVALC=merged["AVALC"].fillna(NOT_EVALUABLE))
+    ripe = merged["AVALC"].isin(response.responders) | ~merged["USUBJID"].isin(list(waiting))
+    return merged.loc[ripe, ["USUBJID", "ARM", "AVALC"]].reset_index(drop=True)
+
+
+def _adjust(table: Table, plan: Plan) -> None:
+    """Append Holm's adjustment of the p values of all parameters, on the first side that is reported."""
+    name = f"p, {plan.sides[0]}"
+    tests = [r for r in table.results if r.statistic == name]
+    for r, p in zip(tests, holm([r.value for r in tests]), strict=True):
+        table.add(
+            (r.section, r.label, r.group),
+            f"{name}, Holm over {len(tests)} parameters",
+            p,
+            "p",
+            selection=r.selection,
+            subjects=r.subjects,
+            method=f"{r.method}, Holm",
+            why=r.why,
+        )
 
 
 def _add(table: Table, found: pd.DataFrame, response: Response, plan: Plan) -> None:
@@ -78,9 +118,9 @@ def _add(table: Table, found: pd.DataFrame, response: Response, plan: Plan) -> N
         )
     (x1, n1), (x2, n2) = counts
     where, n = (section, name, plan.comparison), n1 + n2
-    gap = difference(x1, n1, x2, n2, plan.confidence)
+    gap = difference(x1, n1, x2, n2, plan.confidence, plan.continuity)
     table.add(
         where, "difference of rates", gap, "difference", selection=responder, subjects=n, confidence=plan.confidence
     )
-    for side in SIDES:
+    for side in plan.sides:
         table.add(where, f"p, {side}", fisher(x1, n1, x2, n2, side), "p", selection=responder, subjects=n)

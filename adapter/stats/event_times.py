@@ -12,7 +12,7 @@ from adapter.stats.gray import gray
 from adapter.stats.hazards import cox, log_rank
 from adapter.stats.incidence import cumulative_incidence, incidence_at
 from adapter.stats.plan import Plan, TimeTo, subjects_of
-from adapter.stats.results import Table, columns_of
+from adapter.stats.results import Table, columns_of, day_numbers
 from adapter.stats.survival import kaplan_meier, quantile, survival_at
 from adapter.stats.times import Times, times_of
 
@@ -66,13 +66,7 @@ def _checked(records: pd.DataFrame, parameter: TimeTo) -> pd.DataFrame:
 
 
 def _dates(frame: pd.DataFrame, name: str, variable: str) -> pd.DataFrame:
-    """Return USUBJID and a date as a number of days; numbers (SAS or R dates) stay what they are."""
-    if variable not in frame.columns:
-        raise InputError(f"{name} has no {variable}, which delayed entry needs")
-    dates: pd.Series[Any] = frame[variable]
-    if not pd.api.types.is_numeric_dtype(dates):
-        dates = (pd.to_datetime(dates) - pd.Timestamp(0)) / pd.Timedelta(days=1)
-    return pd.DataFrame({"USUBJID": frame["USUBJID"].astype("str"), variable: dates.astype("float64")})
+    return pd.DataFrame({"USUBJID": frame["USUBJID"].astype("str"), variable: day_numbers(frame, name, variable)})
 
 
 def times_in(found: pd.DataFrame, delayed: bool) -> tuple[Times, pd.DataFrame]:

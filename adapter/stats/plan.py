@@ -55,6 +55,9 @@ class Plan:
     first, second: the arms, as TRT01P and TRT01A spell them; the first is compared with the second.
     populations: flag of ADSL -> label. population: flag of the main analysis; supportive: flags of its repetitions.
     not_evaluable_as: whether a subject without an answer is no responder, or left out of the denominator.
+    sides: p values of Fisher's test (rates.SIDES). continuity: of Newcombe's interval. multiplicity: over the primary
+    parameters, on the first of the sides. horizon_days: at an interim cut a subject without a response whose horizon (a
+    study day) lies after the cut, and who neither died nor left, is in no denominator; 0: no such rule.
     related: values of AEREL that mean related. expected: laboratory tests abnormal by the underlying disease.
     """
 
@@ -73,6 +76,10 @@ class Plan:
     related: tuple[str, ...] = ()
     expected: tuple[str, ...] = ()
     severe_grade: int = 3
+    sides: tuple[str, ...] = ("two-sided", "one-sided")
+    continuity: bool = False
+    multiplicity: Literal["none", "holm"] = "none"
+    horizon_days: int = 0
 
     @property
     def arms(self) -> tuple[str, str]:

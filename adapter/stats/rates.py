@@ -6,6 +6,7 @@ Arguments are counts: x responders of n subjects; index 1 is the arm that is com
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from scipy import stats
 from statsmodels.stats.proportion import confint_proportions_2indep
@@ -27,16 +28,20 @@ def proportion(x: int, n: int, confidence: float = 0.95) -> Estimate:
     return Estimate(x / n, float(interval.low), float(interval.high), method=method)
 
 
-def difference(x1: int, n1: int, x2: int, n2: int, confidence: float = 0.95) -> Estimate:
-    """Return x1 / n1 - x2 / n2 with Newcombe's interval (his method 10: Wilson limits, no continuity correction)."""
+def difference(x1: int, n1: int, x2: int, n2: int, confidence: float = 0.95, continuity: bool = False) -> Estimate:
+    """Return x1 / n1 - x2 / n2 with Newcombe's interval: Wilson limits, his method 10; 11 with continuity correction."""
     _check(x1, n1)
     _check(x2, n2)
-    method = "Newcombe, no continuity correction"
+    method = f"Newcombe, {'with' if continuity else 'no'} continuity correction"
     if not n1 or not n2:
         return Estimate(None, method=method, why=f"{NO_SUBJECTS} in an arm")
-    normal_quantile(confidence)
-    low, high = confint_proportions_2indep(x1, n1, x2, n2, method="newcomb", compare="diff", alpha=1 - confidence)
-    return Estimate(x1 / n1 - x2 / n2, float(low), float(high), method=method)
+    z, p1, p2 = normal_quantile(confidence), x1 / n1, x2 / n2
+    if continuity:
+        (l1, u1), (l2, u2) = _corrected_wilson(x1, n1, z), _corrected_wilson(x2, n2, z)
+        low, high = p1 - p2 - math.hypot(p1 - l1, u2 - p2), p1 - p2 + math.hypot(u1 - p1, p2 - l2)
+    else:
+        low, high = confint_proportions_2indep(x1, n1, x2, n2, method="newcomb", compare="diff", alpha=1 - confidence)
+    return Estimate(p1 - p2, float(low), float(high), method=method)
 
 
 def fisher(x1: int, n1: int, x2: int, n2: int, side: str = "two-sided") -> PValue:
@@ -73,6 +78,25 @@ def odds_ratio(x1: int, n1: int, x2: int, n2: int, confidence: float = 0.95) -> 
     if not math.isfinite(value):
         return Estimate(None, low, None, method=method, why="a cell is empty: the odds ratio is infinite")
     return Estimate(value, low, high, method=method)
+
+
+def holm(p: Sequence[float | None]) -> list[float | None]:
+    """Return p values adjusted for their number by Holm's step-down rule; one that is missing counts as a test, and stays."""
+    adjusted: list[float | None] = [None] * len(p)
+    least = 0.0
+    known = sorted((value, i) for i, value in enumerate(p) if value is not None)
+    for rank, (value, i) in enumerate(known):
+        least = max(least, min(1.0, (len(p) - rank) * value))
+        adjusted[i] = least
+    return adjusted
+
+
+def _corrected_wilson(x: int, n: int, z: float) -> tuple[float, float]:
+    """Return Wilson's limits of x / n with continuity correction (Newcombe 1998, method 4 of his first paper)."""
+    p, q, whole = x / n, (n - x) / n, 2 * (n + z * z)
+    low = (2 * x + z * z - 1 - z * math.sqrt(z * z - 2 - 1 / n + 4 * p * (n * q + 1))) / whole if x else 0.0
+    high = (2 * x + z * z + 1 + z * math.sqrt(z * z + 2 - 1 / n + 4 * p * (n * q - 1))) / whole if x < n else 1.0
+    return max(low, 0.0), min(high, 1.0)
 
 
 def _margin(x1: int, n1: int, x2: int, n2: int) -> str:

@@ -144,3 +144,16 @@ def columns_of(frame: pd.DataFrame, name: str, needed: Sequence[str], numeric: S
         except (ValueError, TypeError):
             raise InputError(f"{name}: {c} holds text, expected numbers") from None
     return pd.DataFrame(out, index=frame.index).reset_index(drop=True)
+
+
+def day_numbers(frame: pd.DataFrame, name: str, variable: str) -> pd.Series[float]:
+    """Return a date variable as days, NaN where missing; numbers (SAS or R dates) stay what they are.
+
+    Raises InputError where the dataset does not have it.
+    """
+    if variable not in frame.columns:
+        raise InputError(f"{name}: {unknown('variable', variable, [str(c) for c in frame.columns])}")
+    dates: pd.Series[Any] = frame[variable]
+    if not pd.api.types.is_numeric_dtype(dates):
+        dates = (pd.to_datetime(dates) - pd.Timestamp(0)) / pd.Timedelta(days=1)
+    return dates.astype("float64")

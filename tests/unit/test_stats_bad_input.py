@@ -14,7 +14,7 @@ from adapter.stats.estimates import Estimate, PValue, normal_quantile
 from adapter.stats.gray import gray
 from adapter.stats.hazards import cox, log_rank
 from adapter.stats.incidence import cumulative_incidence, incidence_at
-from adapter.stats.rates import difference, fisher, odds_ratio, proportion
+from adapter.stats.rates import difference, fisher, holm, odds_ratio, proportion
 from adapter.stats.survival import kaplan_meier, quantile, survival_at
 from adapter.stats.times import times_of
 from tests import naive_statistics as naive
@@ -69,6 +69,31 @@ def test_counts_that_cannot_be_are_refused(counts: tuple[int, int, int, int]) ->
     for f in (difference, fisher, odds_ratio):
         with pytest.raises(ValueError, match="expected a count"):
             f(*counts)
+
+
+def test_newcombe_s_own_example() -> None:
+    """Newcombe 1998 (Stat Med 17:873), contrast (a): 56 of 70 against 48 of 80, methods 10 and 11."""
+    for continuity, low, high in ((False, 0.0524, 0.3339), (True, 0.0428, 0.3422)):
+        found = difference(56, 70, 48, 80, continuity=continuity)
+        assert (round(found.lower or 0, 4), round(found.upper or 0, 4)) == (low, high)
+    # contrasts (e) and (g): no responders; 0 of 10 against 0 of 20, 0 of 10 against 0 of 10
+    for counts, low, high in (((0, 10, 0, 20), -0.2005, 0.3445), ((0, 10, 0, 10), -0.3445, 0.3445)):
+        found = difference(*counts, continuity=True)
+        assert (round(found.lower or 0, 4), round(found.upper or 0, 4)) == (low, high)
+
+
+@pytest.mark.parametrize(
+    ("p", "adjusted"),
+    [
+        ([0.01, 0.04, 0.03], [0.03, 0.06, 0.06]),
+        ([0.5, 0.01], [0.5, 0.02]),
+        ([0.9, 0.8], [1.0, 1.0]),
+        ([0.02, None, 0.01], [0.04, None, 0.03]),
+        ([], []),
+    ],
+)
+def test_holm(p: list[float | None], adjusted: list[float | None]) -> None:
+    assert holm(p) == [None if a is None else pytest.approx(a) for a in adjusted]
 
 
 def test_no_subjects() -> None:

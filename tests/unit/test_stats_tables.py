@@ -7,6 +7,7 @@ import io
 import random
 import statistics
 from collections import Counter
+from dataclasses import replace
 from datetime import date, timedelta
 from fractions import Fraction
 from html.parser import HTMLParser
@@ -239,6 +240,49 @@ def test_at_an_interim_cut_who_has_no_answer_yet_is_in_no_denominator() -> None:
     rate = found["ANC", "Neutrophils", NEW, "response rate"]
     assert (rate.value, rate.subjects) == (0.5, 2)  # a, and c who has no record; b is on the way
     assert found["ANC", "Neutrophils", NEW, "not evaluable"].value == 1
+
+
+@pytest.mark.parametrize("numbers", [False, True])
+def test_at_an_interim_cut_only_responders_count_before_their_horizon(numbers: bool) -> None:
+    """Day 56 of a subject who started on 1 March is 25 April."""
+    start, cut = pd.Timestamp("2024-03-01"), pd.Timestamp("2024-04-24")
+    rows = [
+        ("a", cut, "N", "ONGOING", "Y"),  # responded before
+        ("b", cut, "N", "ONGOING", "NE"),  # on the way
+        ("c", cut, "Y", "DISCONTINUED", "N"),  # died
+        ("d", cut, "N", "DISCONTINUED", "NE"),  # left
+        ("e", cut + pd.Timedelta(days=1), "", "", "N"),  # day 56 is the day of the cut
+        ("f", cut, "", "", None),  # on the way, no record
+    ]
+    adsl = pd.DataFrame([r[:4] for r in rows], columns=["USUBJID", "DCUTDT", "DTHFL", "EOSSTT"])
+    adsl = adsl.assign(RFSTDT=start, TRT01P=NEW, FASFL="Y")
+    if numbers:
+        for c in ("RFSTDT", "DCUTDT"):
+            adsl[c] = (adsl[c] - pd.Timestamp("1960-01-01")).dt.days
+    said = [(r[0], r[4]) for r in rows if r[4]]
+    adrs = pd.DataFrame([(u, "ANC", v) for u, v in said], columns=["USUBJID", "PARAMCD", "AVALC"])
+    for horizon, wanted in ((56, (1, 4)), (0, (1, 6)), (55, (1, 6))):
+        found = cells(response_table(adsl, adrs, replace(PLAN, horizon_days=horizon), "primary"))
+        rate = found["ANC", "Neutrophils", NEW, "response rate"]
+        assert (rate.value, rate.subjects) == (wanted[0] / wanted[1], wanted[1])
+
+
+def test_settings_of_the_primary_analysis() -> None:
+    plan = replace(PLAN, sides=("one-sided",), continuity=True, multiplicity="holm", confidence=0.9)
+    f = STUDIES[0].frames()
+    found = cells(response_table(f["adsl"], f["adrs"], plan, "primary"))
+    plain = cells(response_table(f["adsl"], f["adrs"], PLAN, "primary"))
+    keys = [("ANC", "Neutrophils", PLAN.comparison), ("PLTRESP", "Platelets, CR or PR", PLAN.comparison)]
+    p = [plain[*k, "p, one-sided"].value or 0 for k in keys]
+    for k, own in zip(keys, p, strict=True):
+        assert (*k, "p, two-sided") not in found
+        assert found[*k, "p, one-sided"].value == own
+        wanted = min(1, 2 * own) if own == min(p) else max(own, min(1, 2 * min(p)))
+        assert found[*k, "p, one-sided, Holm over 2 parameters"].value == pytest.approx(wanted)
+        gap = found[*k, "difference of rates"]
+        assert gap.method == "Newcombe, with continuity correction"
+        assert gap.confidence == 0.9
+    assert not any("Holm" in k[3] for k in cells(response_table(f["adsl"], f["adrs"], plan, "secondary")))
 
 
 def naive_subjects(study: Study, paramcd: str, arm: str, delayed: bool) -> tuple[list[naive.Subject], int]:
@@ -505,7 +549,7 @@ def test_odd_datasets_are_refused(name: str, change: dict[str, Any], message: st
         ("adsl", "FASFL", "ADSL: unknown variable 'FASFL'"),
         ("adrs", "AVALC", "ADRS: unknown variable 'AVALC'"),
         ("adtte", "PARAMCD", "ADTTE: unknown variable 'PARAMCD'"),
-        ("adtte", "STARTDT", "ADTTE has no STARTDT, which delayed entry needs"),
+        ("adtte", "STARTDT", "ADTTE: unknown variable 'STARTDT'"),
         ("adae", "AESER", "ADAE: unknown variable 'AESER'"),
         ("adlb", "ONTRTFL", "ADLB: unknown variable 'ONTRTFL'"),
     ],
