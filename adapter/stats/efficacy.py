@@ -15,7 +15,12 @@ NOT_EVALUABLE = "NE"
 IN_ANALYSIS = "ANL01FL"
 """Where ADRS has this flag, a subject without Y has no answer yet and is in no denominator (interim cut, A-12)."""
 
-_TITLES = {"primary": "Primary endpoints", "secondary": "Secondary response", "sensitivity": "Sensitivity of response"}
+_TITLES = {
+    "primary": "Primary endpoints",
+    "secondary": "Secondary response",
+    "sensitivity": "Sensitivity of response",
+    "descriptive": "Response, descriptive",
+}
 
 
 def response_table(adsl: pd.DataFrame, adrs: pd.DataFrame, plan: Plan, role: Role, population: str = "") -> Table:
@@ -116,6 +121,8 @@ def _add(table: Table, found: pd.DataFrame, response: Response, plan: Plan) -> N
         table.add(
             where, "response rate", rate, "proportion", selection=responder, subjects=n, confidence=plan.confidence
         )
+    if response.role == "descriptive":
+        return
     (x1, n1), (x2, n2) = counts
     where, n = (section, name, plan.comparison), n1 + n2
     gap = difference(x1, n1, x2, n2, plan.confidence, plan.continuity)

@@ -97,6 +97,8 @@ def _add(table: Table, found: pd.DataFrame, parameter: TimeTo, plan: Plan) -> No
             _incidence(table, where, times, parameter, plan)
         else:
             _survival(table, where, times, parameter, plan)
+    if not parameter.compared:
+        return
     times, rows = times_in(found, parameter.delayed)
     first = (rows["ARM"] == plan.first).to_numpy(dtype=bool)
     where, n = (section, name, plan.comparison), len(times)

@@ -10,7 +10,8 @@ import pandas as pd
 from adapter.errors import InputError
 from adapter.stats.results import columns_of
 
-Role = Literal["primary", "secondary", "sensitivity"]
+Role = Literal["primary", "secondary", "sensitivity", "descriptive"]
+"""Of a response parameter; the arms are not compared on descriptive ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class TimeTo:
     """A parameter of ADTTE. competing: CNSR 2 is a competing event (cumulative incidence, else Kaplan-Meier).
 
     delayed: its origin lies before randomisation, so that subjects are under observation from randomisation only.
-    days: landmarks, in days as AVAL counts them.
+    days: landmarks, in days as AVAL counts them. compared: the arms are compared; false: each is described only.
     """
 
     paramcd: str
@@ -36,6 +37,7 @@ class TimeTo:
     competing: bool = False
     delayed: bool = False
     days: tuple[int, ...] = ()
+    compared: bool = True
 
 
 @dataclass(frozen=True, slots=True)

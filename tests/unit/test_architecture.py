@@ -47,6 +47,7 @@ LAYERS = (
         "stats",
     ),
     (
+        "analysis_plan",
         "registry",
         "evaluate",
         "summary",

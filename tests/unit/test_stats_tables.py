@@ -16,7 +16,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from adapter.errors import InputError
+from adapter.analysis_plan import plan_of
+from adapter.errors import InputError, TrialError
+from adapter.stats.analysis import tables_of
 from adapter.stats.efficacy import response_table
 from adapter.stats.estimates import normal_quantile
 from adapter.stats.event_times import time_table
@@ -25,6 +27,7 @@ from adapter.stats.plan import Characteristic, Plan, Response, TimeTo
 from adapter.stats.results import COLUMNS, Result, Table, results_csv
 from adapter.stats.safety import adverse_event_tables, shift_table
 from adapter.stats.subjects import baseline_table, population_table
+from adapter.trial import find_trials, load_trial
 from tests import naive_statistics as naive
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -631,6 +634,64 @@ def test_html_is_well_formed_self_contained_and_escaped() -> None:
 
 def test_an_empty_table_says_so() -> None:
     assert "Nothing to show." in page("T", [Table("t", "Nothing", ("a",), "ADAE", "SAFFL")])
+
+
+def test_descriptive_parameters_are_not_compared() -> None:
+    plan = replace(
+        PLAN,
+        responses=(Response("ANC", "Neutrophils", ("Y",), "descriptive"),),
+        times=tuple(replace(t, compared=False) for t in PLAN.times),
+    )
+    f = STUDIES[0].frames()
+    tables = [response_table(f["adsl"], f["adrs"], plan, "descriptive"), time_table(f["adsl"], f["adtte"], plan)]
+    assert {r.group for t in tables for r in t.results} == set(PLAN.arms)
+
+
+def test_all_tables_of_the_datasets_that_are_there() -> None:
+    frames = {k.upper(): v for k, v in STUDIES[0].frames().items()}
+    names = [t.id for t in tables_of(frames, PLAN)]
+    assert names == [
+        *("populations", "baseline", "response-primary-fasfl", "response-secondary-fasfl", "response-primary-pprotfl"),
+        *("time-to-event-fasfl", "time-to-event-pprotfl", "ae-overview", "ae-by-term", "ae-serious", "ae-worst-grade"),
+        "lab-shift",
+    ]
+    assert [t.id for t in tables_of({"ADSL": frames["ADSL"]}, PLAN)] == ["populations", "baseline"]
+    with pytest.raises(InputError, match="no ADSL among ADAE: nobody to analyse"):
+        tables_of({"ADAE": frames["ADAE"]}, PLAN)
+
+
+def test_the_plan_of_the_shipped_trial() -> None:
+    plan = plan_of(load_trial(find_trials()["pgf_msc"]))
+    assert plan.comparison == "UC-MSC + conventional PGF treatment vs Conventional PGF treatment"
+    assert (plan.population, plan.safety, plan.supportive) == ("FASFL", "SAFFL", ("PPROTFL",))
+    assert [(r.paramcd, r.responders) for r in plan.responses if r.role == "primary"] == [
+        ("NEUT", ("Y",)),
+        ("PLTRESP", ("CR", "PR")),
+        ("RBC", ("Y",)),
+    ]
+    assert [(r.paramcd, r.responders) for r in plan.responses if r.role == "secondary"] == [
+        ("PLTRESP", ("CR",)),
+        ("OVRLRESP", ("CR", "PR")),
+    ]
+    assert [(r.paramcd, r.responders) for r in plan.responses if r.role == "sensitivity"] == [
+        ("PLTRESPS", ("CR", "PR")),
+        ("RBCS", ("Y",)),
+    ]
+    assert {r.paramcd for r in plan.responses if r.role == "descriptive"} == {"NEUTH", "PLT20H", "RBCH"}
+    times = {t.paramcd: t for t in plan.times}
+    assert {p for p, t in times.items() if t.delayed} == {"TTNEUTH", "TTPLT20H", "TTRBCH", "TTREL", "TTINF", "TTGF"}
+    assert {p for p, t in times.items() if not t.competing} == {"OS", "DFS"}
+    assert all(t.compared for t in plan.times)
+    assert (plan.sides, plan.continuity, plan.multiplicity) == (("two-sided", "one-sided"), False, "none")
+    assert (plan.confidence, plan.not_evaluable_as, plan.horizon_days) == (0.95, "non_responder", 56)
+    assert "PLAT" in plan.expected
+
+
+def test_a_trial_with_other_arms_has_no_plan() -> None:
+    trial = load_trial(find_trials()["pgf_msc"])
+    arms = {code: arm.model_copy(update={"active": True}) for code, arm in trial.arms.items()}
+    with pytest.raises(TrialError, match="2 active and 0 reference arms"):
+        plan_of(trial.model_copy(update={"arms": arms}))
 
 
 @pytest.mark.parametrize(
