@@ -68,7 +68,7 @@ def on_their_way(adsl: pd.DataFrame, horizon: int) -> frozenset[str]:
 def answers(
     subjects: pd.DataFrame, records: pd.DataFrame, response: Response, waiting: Collection[str] = ()
 ) -> pd.DataFrame:
-    """Return USUBJID, ARM, AVALC of the subjects who are in the analysis; AVALC is NE without a record.
+    """Return USUBJID, ARM, AVALC of the subjects who are in the analysis; AVALC is NE without a record or an answer.
 
     waiting: subjects who are in the analysis only if they have responded.
     """
@@ -78,7 +78,8 @@ def answers(
     merged = subjects.merge(own, on="USUBJID", how="left")
     if IN_ANALYSIS in records.columns:
         merged = merged[(merged[IN_ANALYSIS] == "Y") | merged[IN_ANALYSIS].isna()]
-    merged = merged.assign(AVALC=merged["AVALC"].fillna(NOT_EVALUABLE))
+    said = merged["AVALC"].fillna("")
+    merged = merged.assign(AVALC=said.where(said != "", NOT_EVALUABLE))
     ripe = merged["AVALC"].isin(response.responders) | ~merged["USUBJID"].isin(list(waiting))
     return merged.loc[ripe, ["USUBJID", "ARM", "AVALC"]].reset_index(drop=True)
 

@@ -374,13 +374,27 @@ def test_times_with_competing_events(paramcd: str, label: str) -> None:
     assert not delayed or left_out > 0
 
 
-def test_dates_may_be_numbers() -> None:
+@pytest.mark.parametrize("kind", ["SAS numbers", "date objects", "texts"])
+def test_dates_may_be_of_any_kind(kind: str) -> None:
     f = STUDIES[0].frames()
-    as_numbers = {"adsl": f["adsl"].copy(), "adtte": f["adtte"].copy()}
+    others = {"adsl": f["adsl"].copy(), "adtte": f["adtte"].copy()}
     for name, column in (("adsl", "RANDDT"), ("adtte", "STARTDT")):
-        as_numbers[name][column] = (f[name][column] - pd.Timestamp("1960-01-01")).dt.days.astype(float)
+        days = f[name][column]
+        others[name][column] = {
+            "SAS numbers": (days - pd.Timestamp("1960-01-01")).dt.days.astype(float),
+            "date objects": days.dt.date,
+            "texts": days.dt.strftime("%Y-%m-%d"),
+        }[kind]
     plain = time_table(f["adsl"], f["adtte"], PLAN)
-    assert time_table(as_numbers["adsl"], as_numbers["adtte"], PLAN).results == plain.results
+    assert time_table(others["adsl"], others["adtte"], PLAN).results == plain.results
+
+
+def test_an_empty_answer_is_no_answer() -> None:
+    adsl = pd.DataFrame({"USUBJID": list("abcd"), "TRT01P": [NEW, NEW, NEW, OLD], "FASFL": "Y"})
+    adrs = pd.DataFrame({"USUBJID": list("abcd"), "PARAMCD": "ANC", "AVALC": ["Y", "", None, "N"]})
+    found = cells(response_table(adsl, adrs, PLAN, "primary"))
+    assert found["ANC", "Neutrophils", NEW, "not evaluable"].value == 2
+    assert found["ANC", "Neutrophils", OLD, "not evaluable"].value == 0
 
 
 def test_adverse_events() -> None:
