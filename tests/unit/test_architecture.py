@@ -35,8 +35,19 @@ LAYERS = (
         *("spec", "records", "terminology", "codes", "dictionaries", "site_codes", "units", "site"),
         *("intake.decimals", "derive.distinct"),
     ),
-    ("trial", "trial_models", "trial_rules", "trial_events", "trial_tables", "trial_checks", "trial_docs", "derive"),
     (
+        "trial",
+        "trial_models",
+        "trial_rules",
+        "trial_events",
+        "trial_tables",
+        "trial_checks",
+        "trial_docs",
+        "derive",
+        "stats",
+    ),
+    (
+        "analysis_plan",
         "registry",
         "evaluate",
         "summary",
@@ -183,11 +194,11 @@ def test_no_circles() -> None:
 
 
 def test_the_core_does_no_input_or_output() -> None:
-    """map, derive, evaluate, summary, supplement, define are pure: no clock, no files, no randomness, no processes."""
+    """map, derive, stats, evaluate, summary, supplement, define are pure: no clock, no files, no randomness, no processes."""
     pure = [
         p
         for p in ADAPTER
-        if p.parts[-2] == "derive" or p.stem in ("map", "evaluate", "summary", "supplement", "define")
+        if p.parts[-2] in ("derive", "stats") or p.stem in ("map", "evaluate", "summary", "supplement", "define")
     ]
     forbidden = {
         "os",

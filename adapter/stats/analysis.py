@@ -1,0 +1,41 @@
+"""All tables of a plan from the datasets that are there, in the order in which a report shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from adapter.errors import InputError
+from adapter.stats.efficacy import response_table
+from adapter.stats.event_times import time_table
+from adapter.stats.plan import Plan, Role
+from adapter.stats.results import Table
+from adapter.stats.safety import adverse_event_tables, shift_table
+from adapter.stats.subjects import baseline_table, population_table
+
+ROLES: tuple[Role, ...] = ("primary", "secondary", "sensitivity", "descriptive")
+
+
+def tables_of(datasets: Mapping[str, pd.DataFrame], plan: Plan) -> list[Table]:
+    """Return the tables of ADSL (which must be there) and of ADRS, ADTTE, ADAE, ADLB where they are.
+
+    The main population comes first; primary endpoints and times to event are repeated in the supportive populations.
+    Raises InputError for datasets that contradict the plan or lack a variable.
+    """
+    if "ADSL" not in datasets:
+        raise InputError(f"no ADSL among {', '.join(sorted(datasets)) or 'no datasets'}: nobody to analyse")
+    adsl = datasets["ADSL"]
+    found = [population_table(adsl, plan), baseline_table(adsl, plan)]
+    if "ADRS" in datasets:
+        roles = [r for r in ROLES if any(x.role == r for x in plan.responses)]
+        found += [response_table(adsl, datasets["ADRS"], plan, r) for r in roles]
+        if "primary" in roles:
+            found += [response_table(adsl, datasets["ADRS"], plan, "primary", p) for p in plan.supportive]
+    if "ADTTE" in datasets:
+        found += [time_table(adsl, datasets["ADTTE"], plan, p) for p in (plan.population, *plan.supportive)]
+    if "ADAE" in datasets:
+        found += adverse_event_tables(adsl, datasets["ADAE"], plan)
+    if "ADLB" in datasets:
+        found.append(shift_table(adsl, datasets["ADLB"], plan))
+    return found
