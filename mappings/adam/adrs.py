@@ -106,7 +106,7 @@ def source_number(seq: pd.Series[Any]) -> pd.Series[Any]:
 
 
 def _flag(name: str, label: str, function: Any, column: str) -> Variable:
-    return Variable(name, label, "Char", call(function, column), DERIVED, "Cond", codelist=NY)
+    return Variable(name, label, "Char", call(function, column), DERIVED, "Exp", codelist=NY)
 
 
 DATASET = Dataset(
