@@ -106,7 +106,7 @@ class DefineBuilder:
                     mandatory=v.core == "Req" and s.filled.get(v.name, 0) == s.rows,
                     key_sequence=keys.get(v.name),
                     method_oid=method,
-                    role=v.role or None,
+                    role=(v.role or None) if d.purpose == "Tabulation" else None,
                     has_no_data=not s.filled.get(v.name),
                 )
             )
@@ -123,6 +123,7 @@ class DefineBuilder:
             label=d.label,
             structure=d.structure,
             cls=d.cls,  # type: ignore[arg-type]
+            subclass=d.subclass,  # type: ignore[arg-type]
             standard_oid=IG,
             items=tuple(refs),
             leaf=None if empty else leaf,

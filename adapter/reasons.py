@@ -39,6 +39,7 @@ REASONS: dict[str, Reason] = {
     "outranked-statement": Reason(
         "drop", "a MedicationStatement of what MedicationAdministrations of that time record"
     ),
+    "outranked-cause": Reason("drop", "a cause of death that was recorded before another one"),
     "nothing-taken": Reason("drop", "a statement that no medication is taken"),
     "no-own-results": Reason(
         "drop", "the report contains no result of its own; those it names are read where they stand"

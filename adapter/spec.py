@@ -257,6 +257,7 @@ class Dataset:
     sequence: str | None = None
     comment: str | None = None
     last: bool = False
+    subclass: str | None = None
     _index: dict[str, Variable] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -152,7 +152,9 @@ def take(*resources: Any, look_ups: dict[str, LookUp] | None = None, lots: tuple
     """Return what intake makes of these lines, the first of which stands at line 11, byte 700, of file 3."""
     data = b"".join(line_of(r) + b"\n" for r in resources)
     found = {KEYER.keyed(name): x for name, x in (look_ups or {}).items()}
-    return intake(io.BytesIO(data), Reading(CLOCK, KEYER, {KEYER.keyed(SUBJECT): 0}, found, lots, **more), 16, 3, 11, 700)
+    return intake(
+        io.BytesIO(data), Reading(CLOCK, KEYER, {KEYER.keyed(SUBJECT): 0}, found, lots, **more), 16, 3, 11, 700
+    )
 
 
 def rows(taken: Taken, kind: str) -> list[Json]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from adapter.reasons import REASONS
 from tests.lines import changed, line_of
 from tests.own import COUNT, DOSE, DRUG, LAB, MINE, PERSON, bundle
 
@@ -37,6 +36,13 @@ SITE = {
     "codes.csv": "resource,system,code,display,map_to\nObservation,urn:lab,IGNORED,Ignored,ignore\n",
     "demographics.csv": "system,code,display,variable,ct\n"
     "http://hl7.org/fhir/administrative-gender,other,Other,SEX,OTHER\n",
+}
+# The sponsor's coding, in both builds, with an invented dictionary: every term that is planted, but one that is not CTCAE.
+TERMS = ("Headache", "Itching", "Infection", "GVHD", "Leukaemia in relapse")
+CODING = {
+    "versions.csv": "dictionary,version\nMedDRA,0.0 (invented)\n",
+    "meddra.csv": "verbatim,pt,pt_code\n" + "".join(f"{t},{t},{n}\n" for n, t in enumerate(TERMS, 90000001)),
+    "ctcae.csv": "term\nHeadache\n",
 }
 
 
@@ -69,6 +75,11 @@ def timed(**more: Any) -> Any:
     return changed(LAB, id="@-2", **more)
 
 
+def serious(*codes: str) -> Any:
+    system = "http://terminology.hl7.org/CodeSystem/adverse-event-seriousness"
+    return {"coding": [{"system": system, "code": c} for c in codes]}
+
+
 A_BUNDLE: dict[str, Any] = {"file": "@.json", "kind": "Observation"}
 
 
@@ -87,10 +98,58 @@ REPORT: dict[str, Any] = {
     "subject": MINE,
     "effectiveDateTime": EARLIER,
 }
+EVENT = {
+    "resourceType": "AdverseEvent",
+    "id": "@-1",
+    "actuality": "actual",
+    "event": {"text": "Headache"},
+    "subject": MINE,
+    "date": EARLIER,
+}
+CONDITION = {
+    "resourceType": "Condition",
+    "id": "@-1",
+    "code": {"coding": [{"system": "http://snomed.info/sct", "code": "40733004"}], "text": "Infection"},
+    "subject": MINE,
+    "onsetDateTime": EARLIER,
+}
+ITS_GRADE = changed(CONDITION, id="@-2", code={"text": "Headache"}, severity={"text": "CTCAE grade 2"})
+GRADED = changed(EVENT, resultingCondition=[{"reference": "Condition/@-2"}])
+RELAPSE = changed(
+    CONDITION,
+    code={
+        "coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "C91.02"}],
+        "text": "Leukaemia in relapse",
+    },
+)
+GRAFT = {
+    "resourceType": "Procedure",
+    "id": "@-3",
+    "status": "completed",
+    "code": {"coding": [{"system": "http://snomed.info/sct", "code": "234336002"}], "text": "Allogeneic transplant"},
+    "subject": MINE,
+    "performedDateTime": "2024-01-02",
+}
+STAY = {
+    "resourceType": "Encounter",
+    "id": "@-1",
+    "status": "finished",
+    "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "IMP"},
+    "subject": MINE,
+    "period": {"start": EARLIER, "end": "2024-01-09"},
+}
+# of those who died, so that the cause is not what is missing
+CAUSE = changed(
+    LAB,
+    id="@-8",
+    code={"coding": [{"system": "http://loinc.org", "code": "69453-9"}]},
+    valueQuantity=...,
+    valueString="Sepsis",
+)
 WITHDREW = {"withdrawal_date": "2024-06-01", "withdrawal_type": "consent"}
 CUT_SHORT = b'{"resourceType":"Bundle","type":"collection","entry":[{"resource":%s},{"resour' % line_of(LAB)
 
-ALL = (
+PLANTS = (
     # drops
     plant("not-a-subject", changed(LAB, subject={"reference": "Patient/somebody"})),
     plant("no-fhir-file", b'{"transactionTime":"2024-01-01"}', file="@.json", kind="(none)"),
@@ -126,7 +185,7 @@ ALL = (
     plant("after-data-cut", changed(LAB, effectiveDateTime=LATER)),
     plant("after-withdrawal", changed(LAB, effectiveDateTime="2024-07-01"), log=WITHDREW),
     plant("unmapped-code", changed(LAB, code={"coding": [{"system": "urn:lab", "code": "ZZ"}], "text": "Zz"})),
-    plant("domain-not-built", changed(LAB, code={"coding": [{"system": "http://loinc.org", "code": "8480-6"}]})),
+    plant("domain-not-built", changed(LAB, code={"coding": [{"system": "http://loinc.org", "code": "29604-6"}]})),
     plant("panel-without-value", changed(LAB, valueQuantity=..., hasMember=[{"reference": "Observation/@-0"}])),
     plant("no-result", changed(LAB, valueQuantity=...)),
     plant("not-needed", {"resourceType": "Specimen", "id": "@-1", "subject": MINE}),
@@ -147,6 +206,21 @@ ALL = (
         ),
     ),
     plant("no-own-results", REPORT),
+    plant(
+        "outranked-cause",
+        changed(PERSON, deceasedDateTime="2024-03-02"),
+        changed(CAUSE, id="@-9", effectiveDateTime="2024-03-01T08:00:00+08:00", valueString="Bleeding"),
+        CAUSE,
+        records="DD+1 DM+1-1 DS+1 SE+1-1",
+        no_patient=True,
+    ),
+    plant("status-refuted", changed(CONDITION, verificationStatus={"coding": [{"code": "refuted"}]})),
+    plant("status-not-confirmed", changed(CONDITION, verificationStatus={"coding": [{"code": "provisional"}]})),
+    plant("status-potential", changed(EVENT, actuality="potential")),
+    plant("adverse-event-candidate", changed(CONDITION, code={"text": "Headache"})),
+    plant("relapse-not-dated", RELAPSE),
+    plant("not-an-admission", changed(STAY, **{"class": STAY["class"] | {"code": "AMB"}})),
+    plant("part-of-stay", STAY, changed(STAY, id="@-2", partOf={"reference": "Encounter/@-1"}), records="HO+1"),
     plant("code-ignored", changed(LAB, code={"coding": [{"system": "urn:lab", "code": "IGNORED"}]})),
     # rejects
     plant(
@@ -291,9 +365,10 @@ ALL = (
     ),
     plant(
         "death-date-unknown",
+        CAUSE,
         changed(PERSON, deceasedBoolean=True),
         dataset="DM",
-        records="DM+1-1 DS+1",
+        records="DD+1 DM+1-1 DS+1",
         no_patient=True,
     ),
     plant("age-unknown", changed(PERSON, birthDate="1980"), dataset="DM", records="DM+1-1", no_patient=True),
@@ -315,6 +390,97 @@ ALL = (
         keyed=False,
         subject=False,
     ),
+    plant(
+        "clinical-status-unknown",
+        changed(CONDITION, clinicalStatus={"coding": [{"code": "better"}]}),
+        element="Condition.clinicalStatus",
+        dataset="CE",
+        records="CE+1",
+    ),
+    plant(
+        "actuality-unknown",
+        changed(EVENT, actuality=...),
+        element="AdverseEvent.actuality",
+        dataset="AE",
+        records="AE+1",
+    ),
+    plant(
+        "date-from-history",
+        changed(STAY, period=..., statusHistory=[{"status": "in-progress", "period": STAY["period"]}]),
+        element="Encounter.statusHistory",
+        dataset="HO",
+        records="HO+1",
+    ),
+    plant("condition-not-reported", of="adverse-event-candidate", dataset="CE", keyed="Condition/@-1"),
+    plant("relapse-date-unknown", of="relapse-not-dated", dataset="CE", keyed="Condition/@-1"),
+    plant(
+        "relapse-date-recorded",
+        GRAFT,
+        changed(RELAPSE, onsetDateTime="2024-01-02", recordedDate=EARLIER),  # on the day of the transplant
+        dataset="CE",
+        records="CE+1 PR+1",
+    ),
+    plant("onset-unknown", changed(CONDITION, onsetDateTime=...), dataset="CE", records="CE+1"),
+    plant(
+        "event-kind-unknown",
+        changed(
+            CONDITION,
+            code={"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "D89.813"}], "text": "GVHD"},
+        ),
+        dataset="CE",
+        records="CE+1",
+    ),
+    plant("grade-not-read", changed(ITS_GRADE, severity={"text": "Grade 6"}), GRADED, dataset="AE", records="AE+1"),
+    plant("ctcae-term-unknown", ITS_GRADE, changed(GRADED, event={"text": "Itching"}), dataset="AE", records="AE+1"),
+    plant(
+        "seriousness-criterion-unknown", changed(EVENT, seriousness=serious("Serious")), dataset="AE", records="AE+1"
+    ),
+    plant(
+        "seriousness-contradicted",
+        changed(EVENT, seriousness=serious("Non-serious", "SeriousIsLifeThreatening")),
+        dataset="AE",
+        records="AE+1",
+    ),
+    plant(
+        "hospitalisation-suspected",
+        changed(STAY, id="@-2"),
+        changed(EVENT, encounter={"reference": "Encounter/@-2"}),
+        dataset="AE",
+        records="AE+1 HO+1",
+    ),
+    plant(
+        "suspect-unresolved",
+        changed(
+            EVENT,
+            suspectEntity=[
+                {"instance": {"reference": "Medication/@-9"}, "causality": [{"assessment": {"text": "possible"}}]}
+            ],
+        ),
+        dataset="AE",
+        records="AE+1",
+    ),
+    plant(
+        "score-not-on-scale",
+        changed(
+            LAB,
+            code={"coding": [{"system": "http://loinc.org", "code": "89243-0"}]},
+            valueQuantity=...,
+            valueInteger=75,
+        ),
+        dataset="RS",
+        records="RS+1 SUPPRS+1",
+    ),
+    plant("death-not-recorded", changed(EVENT, outcome={"text": "fatal"}), dataset="DD", records="AE+1 DD+1 RELREC+2"),
+    plant(
+        "cause-of-death-unknown",
+        changed(PERSON, deceasedDateTime="2024-03-02"),
+        dataset="DD",
+        records="DM+1-1 DS+1 SE+1-1",
+        no_patient=True,
+        keyed=False,
+    ),
+    plant("cause-of-death-several", of="outranked-cause", dataset="DD", keyed="Observation/@-9"),
+    plant("stay-without-start", changed(STAY, period=...), dataset="HO", records="HO+1"),
     plant("unit-missing", changed(LAB, valueQuantity={"value": 20}), dataset="LB", records="LB+1"),
     plant(
         "non-ascii",
@@ -428,16 +594,18 @@ ALL = (
     plant("consent-differs", CONSENT, changed(CONSENT, id="@-2", dateTime=EARLIER), dataset="DS", records="DS+1"),
     plant(
         "death-contradicted",
+        CAUSE,
         changed(PERSON, deceasedDateTime="2024-03-02", deceasedBoolean=False),
         dataset="DM",
-        records="DM+1-1 DS+1 SE+1-1",
+        records="DD+1 DM+1-1 DS+1 SE+1-1",
         no_patient=True,
     ),
     plant(
         "death-before-last-fact",
+        CAUSE,
         changed(PERSON, deceasedDateTime="2024-02-02"),
         dataset="DS",
-        records="DM+1-1 DS+1 SE+1-1",
+        records="DD+1 DM+1-1 DS+1 SE+1-1",
         no_patient=True,
     ),
     plant(
@@ -459,4 +627,3 @@ ALL = (
     plant("criterion-contradicted", dataset="IE", keyed=False, log=TREATED, told={"ie_INCL02": "N"}),
     plant("duplicate-key", DRUG, changed(DRUG, id="@-2"), dataset="CM", records="CM+2", keyed=False),
 )
-PLANTS = tuple(p for p in ALL if p.reason in REASONS)

@@ -116,6 +116,7 @@ DATASET = Dataset(
     name=NAME,
     label="Time to Event Analysis Dataset",
     cls=BDS,
+    subclass="TIME-TO-EVENT",
     structure="One record per subject per parameter",
     keys=("STUDYID", "USUBJID", "PARAMCD"),
     records=records,

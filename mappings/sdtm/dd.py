@@ -20,7 +20,7 @@ from adapter.spec import (
 )
 from mappings.coding import originals
 from mappings.findings import results
-from mappings.parts import identifiers, study_day_of, text
+from mappings.parts import identifiers, reasons, study_day_of, text
 
 DOMAIN = "DD"
 CAUSE, CAUSE_NAME = "PRCDTH", "Primary Cause of Death"
@@ -68,7 +68,9 @@ def causes(inputs: Inputs) -> Records:
     ]
     fatal = frame[frame["rank"] == 1]
     related = related_to(fatal.index, "", fatal["row"]).assign(resource=fatal["resource"].to_numpy())
-    lost = {"Observation": told.dropped["Observation"]}
+    outranked = o.loc[o["to_testcd"] == CAUSE, "row"]
+    outranked = outranked[~outranked.isin(kept.loc[kept["rank"] == 0, "row"])]
+    lost = {"Observation": pd.concat([told.dropped["Observation"], reasons(outranked, "outranked-cause")])}
     return Records(frame, originals(frame, "DDORRES"), lost, joined([*_own(told), *issues]), None, related)
 
 

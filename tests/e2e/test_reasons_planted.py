@@ -22,7 +22,7 @@ from adapter.site import Keyer
 from tests.conftest import KEY, make_site, write_lines
 from tests.lines import changed, line_of
 from tests.own import LAB, PERSON, of_subject
-from tests.planted import COLUMNS, CUT, LOG, PLANTS, SITE, Plant
+from tests.planted import CODING, COLUMNS, CUT, LOG, PLANTS, SITE, Plant
 
 OWN = tuple(p for p in PLANTS if not p.of)
 # results on the days on which things are planted, so that these are days of contact anyway
@@ -67,6 +67,10 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
     site = make_site(folder / "site")
     for name, table in SITE.items():
         (site / name).write_text(table)
+    coding = folder / "coding"
+    coding.mkdir()
+    for name, table in CODING.items():
+        (coding / name).write_text(table)
 
     def built(name: str, content: dict[str, list[bytes]], told: bool) -> Result:
         fhir = write_lines(folder / name / "fhir", content)
@@ -74,7 +78,8 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
         given = [LOG | p.log | (p.told if told else {}) for p in OWN]
         rows = [(p.reason, str(i), "01", *g.values()) for i, (p, g) in enumerate(zip(OWN, given, strict=True), 101)]
         log.write_text("\n".join(map(",".join, [("patient", "subjid", "siteid", *COLUMNS), *rows])) + "\n")
-        return build(fhir, out=folder / name / "out", enrolment=log, site=site, cutoff=CUT, workers=1)
+        out = folder / name / "out"
+        return build(fhir, out=out, enrolment=log, site=site, coding=coding, cutoff=CUT, workers=1)
 
     return Planted(folder, built("clean", before, False), built("full", after, True))
 

@@ -113,7 +113,13 @@ def test_before_and_after_a_day(day: str, limit: str, expected: str) -> None:
 
 @pytest.mark.parametrize(
     ("day", "later"),
-    [("2024-01-10", False), ("2024-01-11", True), ("2024-01-10T23:00:00", False), ("2024-01", False), ("2024-02", True)],
+    [
+        ("2024-01-10", False),
+        ("2024-01-11", True),
+        ("2024-01-10T23:00:00", False),
+        ("2024-01", False),
+        ("2024-02", True),
+    ],
 )
 def test_later_than_the_transplant(day: str, later: bool) -> None:
     assert bool(later_than(column(day), column("2024-01-10")).iloc[0]) is later
@@ -174,7 +180,9 @@ def test_judgements(variable: str, code: str, text: str, term: str) -> None:
 
 
 def test_every_criterion_of_seriousness_that_is_coded_counts() -> None:
-    codes = f"{HL7}seriousness|Serious\n{HL7}seriousness|SeriousResultsInDeath\n{HL7}seriousness|SeriousIsLifeThreatening"
+    codes = (
+        f"{HL7}seriousness|Serious\n{HL7}seriousness|SeriousResultsInDeath\n{HL7}seriousness|SeriousIsLifeThreatening"
+    )
     found = dict(zip(("AESER", *CRITERIA), one(("AESER", *CRITERIA), codes), strict=True))
     assert {k for k, v in found.items() if v == "Y"} == {"AESER", "AESDTH", "AESLIFE"}
 

@@ -11,7 +11,9 @@ from adapter.derive.terms import english, in_meddra, in_whodrug
 from adapter.dictionaries import Dictionaries, load_dictionaries
 from adapter.errors import InputError
 
-MEDDRA = "verbatim,llt,llt_code,pt,pt_code,soc,soc_code\n发热,Fever,11,Pyrexia,12,General,15\nRash,Rash,21,Rash,22,Skin,25\n"
+MEDDRA = (
+    "verbatim,llt,llt_code,pt,pt_code,soc,soc_code\n发热,Fever,11,Pyrexia,12,General,15\nRash,Rash,21,Rash,22,Skin,25\n"
+)
 VERSIONS = "dictionary,version\nMedDRA,28.0\nWHODrug,GLOBALB3 Mar 2025\n"
 
 
@@ -48,7 +50,10 @@ def test_a_term_is_found_as_it_came_in_english_or_by_its_meddra_code(tmp_path: P
 def test_drugs(tmp_path: Path) -> None:
     known = coding(tmp_path, versions=VERSIONS, whodrug="verbatim,decod,class,class_code\nG-CSF,FILGRASTIM,CSF,L03AA\n")
     found = in_whodrug(known, column("g-csf", "x"), column("", ""))
-    assert found[["decod", "class_code", "known"]].to_numpy().tolist() == [["FILGRASTIM", "L03AA", True], ["", "", False]]
+    assert found[["decod", "class_code", "known"]].to_numpy().tolist() == [
+        ["FILGRASTIM", "L03AA", True],
+        ["", "", False],
+    ]
 
 
 @pytest.mark.parametrize(
@@ -58,7 +63,10 @@ def test_drugs(tmp_path: Path) -> None:
         ({"versions": VERSIONS}, "found none of"),
         ({"meddra": MEDDRA}, "found no version of MedDRA"),
         ({"meddra": MEDDRA, "versions": "dictionary,version\nMedDRA,\n"}, "found no version of MedDRA"),
-        ({"meddra": MEDDRA + "发热,Fever,11,Pyrexia,12,General,15\n", "versions": VERSIONS}, r"meddra.csv:4: '发热' stands twice"),
+        (
+            {"meddra": MEDDRA + "发热,Fever,11,Pyrexia,12,General,15\n", "versions": VERSIONS},
+            r"meddra.csv:4: '发热' stands twice",
+        ),
         ({"meddra": "verbatim,pt,ptcd\nx,y,1\n", "versions": VERSIONS}, "unknown column 'ptcd'"),
         ({"meddra": "verbatim,pt,pt_code\nx,y,1a\n", "versions": VERSIONS}, "pt_code '1a' is no MedDRA code"),
         ({"meddra": "verbatim,pt\nx,\n", "versions": VERSIONS}, "'x' has neither llt nor pt"),

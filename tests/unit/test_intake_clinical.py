@@ -19,7 +19,9 @@ def hexed(name: str) -> str:
 
 
 def concept(*codes: str, text: str | None = None) -> Json:
-    found: Json = {"coding": [{"system": s, "code": c} for s, _, c in (x.rpartition("|") for x in codes)]} if codes else {}
+    found: Json = (
+        {"coding": [{"system": s, "code": c} for s, _, c in (x.rpartition("|") for x in codes)]} if codes else {}
+    )
     return found | ({"text": text} if text else {})
 
 
@@ -167,7 +169,10 @@ def test_every_column_of_an_adverse_event() -> None:
             suspectEntity=[
                 {"instance": {"reference": "Medication/m1"}, "causality": [{"assessment": concept("urn:r|Possible")}]},
                 {"instance": {"display": "Busulfan"}},
-                {"instanceCodeableConcept": concept(text="Ara-C"), "causality": {"entityRelatedness": concept(text="no")}},
+                {
+                    "instanceCodeableConcept": concept(text="Ara-C"),
+                    "causality": {"entityRelatedness": concept(text="no")},
+                },
             ],
         ),
         look_ups=look_ups,
@@ -258,7 +263,11 @@ def test_every_column_of_an_encounter() -> None:
             ],
             hospitalization={"admitSource": concept(text="急诊"), "dischargeDisposition": concept("|home")},
             location=[
-                {"location": {"display": "ICU 2"}, "physicalType": concept("urn:l|ro"), "period": {"start": "2024-01-03"}},
+                {
+                    "location": {"display": "ICU 2"},
+                    "physicalType": concept("urn:l|ro"),
+                    "period": {"start": "2024-01-03"},
+                },
                 {"location": {"display": "planned"}, "status": "planned", "period": {"start": "2024-01-04"}},
                 {"location": {"display": "no time of its own"}},
             ],
