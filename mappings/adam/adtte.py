@@ -10,7 +10,7 @@ import pandas as pd
 from adapter.derive.imputation import sas_date
 from adapter.derive.time_to_event import BY_COMPETING, BY_EVENT, BY_HORIZON, BY_LAST, BY_STOP
 from adapter.spec import ASSIGNED, DERIVED, Dataset, Inputs, Records, ValueLevel, Variable, call, issues_of, joined, path, used_of
-from mappings.analysis.survival import Parameter, parameters, survival_methods
+from mappings.analysis.survival import SOURCE, Parameter, parameters, survival_methods
 from mappings.analysis.variables import BDS, date_of, from_adsl, parameter, sequence, study, subject
 
 NAME = "ADTTE"
@@ -31,9 +31,9 @@ def records(inputs: Inputs) -> Records:
             some = p.used[p.used["record"].isin(kept.index)]
             used.append(some.assign(record=some["record"] + f"|{p.code}"))
     made = pd.concat(rows, ignore_index=True).set_index("record", drop=False)
-    for variable in ("ADT",):
-        one = made[(made["srcdom"] != "").to_numpy()]
-        used.append(used_of(one.index, variable, one["srcdom"].to_numpy(), one["srcvar"].to_numpy(), one["srcseq"].to_numpy()))
+    one = made[(made["srcdom"] != "").to_numpy()]
+    used.append(used_of(one.index, "ADT", *(one[c].to_numpy() for c in SOURCE)))
+    used.append(used_of(made.index, "STARTDT", "ADSL", made["origin"].to_numpy()))
     who = s.index[early.to_numpy()]
     return Records(made, issues=joined([issues_of(-1, who, "event-before-origin", BEFORE)]), used=joined(used))
 

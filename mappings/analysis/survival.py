@@ -65,7 +65,7 @@ def _parameter(code: str, label: str, p: Any, way: Way, found: Lineages, s: pd.D
     last, source, words = _last(p, way, found, s, start, trial)
     wins = trial.censoring.event_wins_ties
     f = decided(start, event["day"], competing["day"], stop["day"], last, p.horizon_days, wins)
-    f["start"], f["prevalent"] = start, before
+    f["start"], f["prevalent"], f["origin"] = start, before, ORIGIN_DATES[p.origin]
     f["event"], f["competitor"], f["stopper"] = event["label"], competing["label"], stop["label"]
     f["at_origin"] = (last < start) | last.isna()
     dying = DEATH in (*p.events, *p.competing)

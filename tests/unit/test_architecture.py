@@ -39,6 +39,7 @@ LAYERS = (
     (
         "registry",
         "evaluate",
+        "lineage",
         "summary",
         "supplement",
         "enrolment",
@@ -58,12 +59,15 @@ LAYERS = (
         "accounts",
         "define_lists",
         "define",
+        "define_document",
         "map",
         "assemble",
         "links",
         "docs",
         "result",
         "strict",
+        "trace",
+        "trace_report",
     ),
     (
         "tasks",
@@ -126,7 +130,7 @@ def test_the_house_was_found() -> None:
 
 @pytest.mark.parametrize("path", ids(DECLARATIONS))
 def test_mappings_import_spec_and_derive_only(path: Path) -> None:
-    shared = "parts|timing|coding|conditions|findings|links|sdtm|adam"
+    shared = "parts|timing|coding|conditions|findings|links|sdtm|adam|analysis"
     allowed = re.compile(rf"adapter\.spec|adapter\.derive(\..+)?|mappings(\.({shared})(\..+)?)?")
     assert {m for m in ours(imports(path)) if not allowed.fullmatch(m)} == set()
 
