@@ -155,7 +155,12 @@ def run_method(criterion: Any, medication: str, look_back: bool = True) -> str:
     else:
         text += "; a day without a value ends the run"
     if medication:
-        text += f"; every site day touched by {medication.lower()} ends it"
+        text += f"; every site day touched by {in_sentence(medication)} ends it"
     if c.look_back_days and look_back:
         text += f", and the run begins at least {c.look_back_days} days after the last such day"
     return f"{text}. A run already under way when the window starts counts from the window start."
+
+
+def in_sentence(label: str) -> str:
+    """Return a label as it stands inside a sentence: `Death` is death, `CD34+ boost` and `G-CSF` stay as they are."""
+    return label if label[1:2].isupper() or label[1:2] == "-" else label[:1].lower() + label[1:]

@@ -17,7 +17,7 @@ from adapter.derive.response import (
     overall_response,
     runs_in_time,
 )
-from adapter.derive.runs import run_method
+from adapter.derive.runs import in_sentence, run_method
 from adapter.spec import Inputs, joined, used_of
 from mappings.analysis.lineages import Lineages
 from mappings.analysis.subjects import ORIGINS, first_from, intercurrent
@@ -229,7 +229,7 @@ def response_methods(trial: Any) -> dict[str, str]:
             )
     for code, t in r.sensitivity.items():
         since = f"study day {t.from_day}" if t.from_day else "the first day of the run"
-        what = trial.medications[t.medication].label.lower()
+        what = in_sentence(trial.medications[t.medication].label)
         told[code] = f"{t.base}, but {t.becomes} where a {what} falls on a day from {since} to study day {t.to_day}."
     after = trial.after_transplant
     for code, a in after.parameters.items() if after else ():

@@ -66,7 +66,8 @@ def _treatment(s: pd.DataFrame, dm: pd.DataFrame, inputs: Inputs) -> None:
             for group in rule.medications:
                 given = medication_days(inputs, group)
                 given = given[given["USUBJID"].isin(s.index[(dm["ARMCD"] == code).to_numpy()])]
-                given = given[(given["last"] >= given["USUBJID"].map(s["rfst"])).to_numpy()]
+                since = given["USUBJID"].map(s["rfst"]).to_numpy(dtype=np.float64)
+                given = given[given["last"].to_numpy(dtype=np.float64) >= since]
                 ends.append(given.groupby("USUBJID")["last"].max().reindex(s.index).where(own))
     s["trte"] = pd.concat(ends, axis=1).max(axis=1).where(s["trts"].notna())
     s["treated"] = s["trts"].notna()

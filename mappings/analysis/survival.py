@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from adapter.derive.runs import run_method
+from adapter.derive.runs import in_sentence, run_method
 from adapter.derive.time_to_event import BY_COMPETING, BY_EVENT, BY_STOP, decided, first_onsets
 from adapter.spec import Inputs, used_of
 from mappings.analysis.lineages import Lineages
@@ -168,7 +168,7 @@ def _last(
     seq = found.counts.f["LBSEQ"].to_numpy()
     made["srcdom"], made["srcvar"] = "LB", "LBDTC"
     made["srcseq"] = np.where(row >= 0, seq[place[np.maximum(row, 0)]], np.nan) if len(place) else np.nan
-    label = trial.analytes[analyte].label.lower()
+    label = in_sentence(trial.analytes[analyte].label)
     return day, made, ("No event up to last value", f"Last {label}", f"Origin: no {label} on or after it")
 
 
@@ -186,8 +186,8 @@ def survival_methods(trial: Any) -> Mapping[str, str]:
 
 
 def _method(p: Any, way: Way, trial: Any) -> str:
-    names = {DEATH: DEATH_LABEL.lower()} | {k: v.label.lower() for k, v in trial.intercurrent.items()}
-    names |= {k: v.label.lower() for k, v in trial.clinical_events.items()}
+    names = {DEATH: in_sentence(DEATH_LABEL)} | {k: in_sentence(v.label) for k, v in trial.intercurrent.items()}
+    names |= {k: in_sentence(v.label) for k, v in trial.clinical_events.items()}
     if p.criterion is not None:
         c = way.criteria[p.criterion]
         groups = [g for g in (c.breaker, *way.extra.get(p.criterion, ())) if g]
