@@ -6,11 +6,13 @@ Deliberately slow and plain. The trial definition gives the numbers; what is don
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from tests.analysis import Subject, day_of, iso
 
 
+@cache
 def parsed(text: str) -> tuple[str, Decimal]:
     for sign in ("<=", ">=", "<", ">"):
         if text.startswith(sign):
@@ -105,6 +107,7 @@ class Naive:
         values = self.by_day.get(c.analyte, {})
         broken = self.breakers(c.breaker).union(*(self.breakers(g) for g in extra))
 
+        @cache
         def qualifies(day: int) -> bool:
             if day not in values or day in broken:
                 return False
