@@ -94,6 +94,14 @@ def record_order(datasets: tuple[Dataset, ...]) -> tuple[Dataset, ...]:
 
 def in_document_order(datasets: Sequence[Dataset]) -> list[Dataset]:
     """Return the datasets as define.xml lists them: trial design, special purpose, then by class and name."""
-    classes = ["TRIAL DESIGN", "SPECIAL PURPOSE", "INTERVENTIONS", "EVENTS", "FINDINGS", "FINDINGS ABOUT", "RELATIONSHIP"]
+    classes = [
+        "TRIAL DESIGN",
+        "SPECIAL PURPOSE",
+        "INTERVENTIONS",
+        "EVENTS",
+        "FINDINGS",
+        "FINDINGS ABOUT",
+        "RELATIONSHIP",
+    ]
     classes += ["SUBJECT LEVEL ANALYSIS DATASET", "OCCURRENCE DATA STRUCTURE", "BASIC DATA STRUCTURE"]
     return sorted(datasets, key=lambda d: (classes.index(d.cls) if d.cls in classes else len(classes), d.name))

@@ -9,7 +9,7 @@ named, for real resource ids.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -153,7 +153,9 @@ class _Package:
             mine = self._chosen(name, mine, which, sequence)
         for _, row in mine.iterrows():
             seq = int(row[sequence]) if sequence else None
-            made = Traced(name, usubjid, " ".join(filter(None, (row.get("PARAMCD", ""), f"{sequence} {seq}" if seq else ""))))
+            made = Traced(
+                name, usubjid, " ".join(filter(None, (row.get("PARAMCD", ""), f"{sequence} {seq}" if seq else "")))
+            )
             if self.files[name].parent.name == "adam":
                 self._analysis(made, name, row, seq)
             else:
@@ -197,18 +199,20 @@ class _Package:
         mine = rows[(rows["VARIABLE"] == "").to_numpy()] if len(rows) else rows
         made.used = [self._used(r, made.usubjid) for r in mine.to_dict("records")]
 
-    def _sources(
-        self, name: str, variable: str, row: pd.Series[Any], rows: pd.DataFrame, usubjid: str
-    ) -> list[Used]:
+    def _sources(self, name: str, variable: str, row: pd.Series[Any], rows: pd.DataFrame, usubjid: str) -> list[Used]:
         """Return the records that one value of an analysis dataset was copied or made from."""
         dataset, _, source = self.predecessor(name, variable).partition(".")
         if dataset:
             own = row.get(sequence_of(dataset, self.frame(dataset)) or "") if dataset in self.files else None
-            return [self.used(dataset, source, None if own is None else int(own), usubjid)] if dataset in self.files else []
+            return (
+                [self.used(dataset, source, None if own is None else int(own), usubjid)]
+                if dataset in self.files
+                else []
+            )
         mine = rows[(rows["VARIABLE"] == variable).to_numpy()] if len(rows) else rows
         return [self._used(r, usubjid) for r in mine.to_dict("records")]
 
-    def _used(self, r: Mapping[str, Any], usubjid: str) -> Used:
+    def _used(self, r: Mapping[Hashable, Any], usubjid: str) -> Used:
         seq = None if pd.isna(r["SRCSEQ"]) else int(r["SRCSEQ"])
         return self.used(str(r["DATASET"]), str(r["SOURCE"]), seq, usubjid)
 
@@ -232,7 +236,7 @@ class _Package:
             made.lines = [self._line(r | {"ELEMENT": r["ELEMENT"] or _element(rows, r)}) for r in own]
         return made
 
-    def _line(self, r: Mapping[str, Any]) -> Line:
+    def _line(self, r: Mapping[Hashable, Any]) -> Line:
         return Line(
             str(r["RESOURCE"]),
             str(r["KEYED_ID"]),
@@ -289,7 +293,7 @@ def _filled(row: pd.Series[Any]) -> Iterator[tuple[str, Any]]:
         yield text, value
 
 
-def _element(rows: pd.DataFrame, r: Mapping[str, Any]) -> str:
+def _element(rows: pd.DataFrame, r: Mapping[Hashable, Any]) -> str:
     """Return the element that the result of a record was read from: what a value computed from it rests on."""
     same = (rows["FILE"] == r["FILE"]) & (rows["LINE"] == r["LINE"]) & (rows["ELEMENT"].astype("str") != "")
     result = rows[(same & rows["VARIABLE"].astype("str").str.endswith("ORRES")).to_numpy()]

@@ -62,7 +62,9 @@ class Subject:
     def last_seen(self) -> int:
         if self.seen is not None:
             return self.seen
-        days = [r[1] for r in self.results] + [d for s in (self.platelets, self.red_cells, self.g_csf) for d in sum(s, ())]
+        days = [r[1] for r in self.results] + [
+            d for s in (self.platelets, self.red_cells, self.g_csf) for d in sum(s, ())
+        ]
         return max([*days, *self.grafts, *self.dli, *self.boost, self.randomised or DAY0 - 60])
 
 
@@ -96,7 +98,13 @@ def frames(subjects: Sequence[Subject], trial: Trial) -> dict[str, pd.DataFrame]
             {"USUBJID": s.name, "SUBJID": s.name, "SITEID": "01", "ARMCD": arm, "ARM": label.get(arm, "")}
             | {"ACTARMCD": actual, "ACTARM": label.get(actual, ""), "RFSTDTC": iso(s.reference) if arm else ""}
             | {"RFXSTDTC": iso(s.treated) if product else "", "RFXENDTC": iso(s.treated) if product else ""}
-            | {"RFICDTC": iso(DAY0 - 50), "DTHDTC": s.death, "DTHFL": "Y" if s.dead else "", "AGE": 40.0, "AGEU": "YEARS"}
+            | {
+                "RFICDTC": iso(DAY0 - 50),
+                "DTHDTC": s.death,
+                "DTHFL": "Y" if s.dead else "",
+                "AGE": 40.0,
+                "AGEU": "YEARS",
+            }
             | {"SEX": "F", "RACE": "ASIAN", "RFENDTC": ""}
         )
         if arm:
@@ -105,7 +113,9 @@ def frames(subjects: Sequence[Subject], trial: Trial) -> dict[str, pd.DataFrame]
             test, name, unit = TEST[analyte]
             lb.append((s.name, float(n), test, name, unit, text, f"{iso(day)}T{hour:02d}:00:00"))
         given = [("TRANSFUSION", "PLATELETS", *x) for x in s.platelets]
-        given += [("TRANSFUSION", "RED BLOOD CELLS", *x) for x in s.red_cells] + [("G-CSF", "FILGRASTIM", *x) for x in s.g_csf]
+        given += [("TRANSFUSION", "RED BLOOD CELLS", *x) for x in s.red_cells] + [
+            ("G-CSF", "FILGRASTIM", *x) for x in s.g_csf
+        ]
         given += [("CONDITIONING", "BUSULFAN", d, d) for d in s.conditioning]
         cm += [(s.name, float(n), cat, decod, iso(a), iso(b), "", "") for n, (cat, decod, a, b) in enumerate(given, 1)]
         done = [("GRAFT INFUSION", d) for d in s.grafts] + [("DLI", d) for d in s.dli] + [("BOOST", d) for d in s.boost]
@@ -141,7 +151,9 @@ def _frame(rows: Iterable[tuple[Any, ...]], names: str) -> pd.DataFrame:
     return made.astype({c: "float64" if c in number else "str" for c in columns})
 
 
-def analysed(subjects: Sequence[Subject], trial: Trial | None = None, **replaced: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def analysed(
+    subjects: Sequence[Subject], trial: Trial | None = None, **replaced: pd.DataFrame
+) -> dict[str, pd.DataFrame]:
     """Return ADSL, ADLB, ADRS and ADTTE of the subjects, and `issues`. replaced: SDTM frames to use instead."""
     trial = trial or trial_of()
     made = frames(subjects, trial) | replaced

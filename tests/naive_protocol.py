@@ -51,7 +51,7 @@ class Naive:
     def __init__(self, s: Subject, trial: Any) -> None:
         self.s, self.trial = s, trial
         self.by_day: dict[str, dict[int, list[str]]] = {}
-        for analyte, day, hour, text in sorted(s.results, key=lambda r: (r[0], r[1], r[2])):
+        for analyte, day, _hour, text in sorted(s.results, key=lambda r: (r[0], r[1], r[2])):
             a = trial.analytes[analyte]
             if a.plausible_low <= parsed(text)[1] <= a.plausible_high:
                 self.by_day.setdefault(analyte, {}).setdefault(day, []).append(text)
@@ -158,7 +158,9 @@ class Naive:
         return min((d for d in found if d is not None), default=float("inf"))
 
     # §5
-    def response(self, code: str, criteria: Any, extra: dict[str, tuple[str, ...]]) -> tuple[str, int | None, str, bool]:
+    def response(
+        self, code: str, criteria: Any, extra: dict[str, tuple[str, ...]]
+    ) -> tuple[str, int | None, str, bool]:
         """Return AVALC, ADT, RUNGAPFL and whether already at threshold at baseline."""
         r, p = self.trial.response, self.trial.response.parameters[code]
         origin = self.trial.windows[p.window].origin
@@ -208,13 +210,17 @@ class Naive:
         late = start is not None and any(start + rule.from_day - 1 <= d <= start + rule.to_day - 1 for d in days)
         made["PLTRESPS"] = ("NR", None) if late else plt
         to = t.response.sensitivity["RBCS"].to_day
-        again = rbc[1] is not None and start is not None and any(rbc[1] <= d <= start + to - 1 for d in self.breakers("red_cells"))
+        again = (
+            rbc[1] is not None
+            and start is not None
+            and any(rbc[1] <= d <= start + to - 1 for d in self.breakers("red_cells"))
+        )
         made["RBCS"] = ("N", None) if again else rbc
         for code, p in t.after_transplant.parameters.items():
             made[code] = self.after_transplant(p)
         for s in t.sensitivity.values():
             criteria = t.criteria_of(s.preset) if s.preset else t.criteria
-            extra = {c: (s.medication,) for c in s.criteria} if s.kind == "breaker" else {}
+            extra = dict.fromkeys(s.criteria, (s.medication,)) if s.kind == "breaker" else {}
             parts = {c: self.response(c, criteria, extra) for c in t.response.parameters} if s.parameters else {}
             for of, code in s.parameters.items():
                 if of in parts:
@@ -323,4 +329,3 @@ class Naive:
                 found.append(episode if episode not in before and episode is not None else day)
             before[episode] = grade in grades
         return found
-

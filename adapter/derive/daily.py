@@ -99,5 +99,5 @@ def meets(daily: Daily, comparator: str, threshold: float) -> Flags:
     An open bound (`>x`) proves `> t` at x = t; a closed one proves only `>= t` there.
     """
     if comparator == ">=":
-        return daily.at_least >= threshold
-    return (daily.at_least > threshold) | ((daily.at_least == threshold) & daily.open)
+        return np.greater_equal(daily.at_least, threshold)
+    return np.greater(daily.at_least, threshold) | (np.equal(daily.at_least, threshold) & daily.open)

@@ -24,7 +24,8 @@ def completed(dtc: Series[Any], not_before: Series[float]) -> pd.DataFrame:
     text = dtc.astype("str").fillna("")
     first, last = first_days(text), last_days(text)
     size = text.str.len()
-    day = np.minimum(np.fmax(first, not_before.to_numpy(dtype=np.float64)), last)
+    earliest = np.fmax(first.to_numpy(), not_before.to_numpy(dtype=np.float64))
+    day = pd.Series(np.minimum(earliest, last.to_numpy()), index=dtc.index)
     flag = np.select([size == 0, size >= 10, size == 7], ["", "", "D"], "M")
     return pd.DataFrame({"day": first.where(size >= 10, day), "flag": pd.Series(flag, index=dtc.index, dtype="str")})
 

@@ -77,7 +77,10 @@ def overall_response(
 
 
 def any_between(
-    subject: npt.NDArray[np.int64], day: npt.NDArray[np.int64], first: npt.NDArray[np.float64], last: npt.NDArray[np.float64]
+    subject: npt.NDArray[np.int64],
+    day: npt.NDArray[np.int64],
+    first: npt.NDArray[np.float64],
+    last: npt.NDArray[np.float64],
 ) -> Flags:
     """Return for each subject whether one of the days lies between first and last (both included; NaN: no).
 

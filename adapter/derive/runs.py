@@ -76,9 +76,7 @@ def sustained_runs(
     return Runs(*_first_long_enough(subject, key, good, begins, days, count, n), under_way)
 
 
-def _unbroken(
-    key: Integers, meets: Flags, breakers: Integers, look_back_days: int
-) -> tuple[Flags, Integers | None]:
+def _unbroken(key: Integers, meets: Flags, breakers: Integers, look_back_days: int) -> tuple[Flags, Integers | None]:
     """Return which rows can be part of a run, and for each row the last breaker at or before it (-1: none)."""
     if not len(breakers):
         return meets.copy(), None

@@ -32,9 +32,9 @@ def decided(
     competing = competing.where((competing >= origin) & ~(competing > stop))
     first = event.notna() & ~(competing < event if event_wins else competing <= event)
     second = competing.notna() & ~first
-    end = np.fmin(last, stop)
+    end = pd.concat([last, stop], axis=1).min(axis=1)
     stopped = ~first & ~second & (stop <= last) | (~first & ~second & last.isna() & stop.notna())
-    day = event.where(first, competing.where(second, np.fmax(end, origin)))
+    day = event.where(first, competing.where(second, pd.concat([end, origin], axis=1).max(axis=1)))
     by = np.select([first, second, stopped], [BY_EVENT, BY_COMPETING, BY_STOP], BY_LAST)
     cnsr = np.select([first, second], [EVENT, COMPETING], CENSORED)
     made = pd.DataFrame({"day": day.where(origin.notna()), "cnsr": cnsr, "by": by}, index=origin.index)

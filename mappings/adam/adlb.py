@@ -238,9 +238,7 @@ DATASET = Dataset(
         _made("BASE", "Baseline Value", "Num", baseline_value, "base"),
         _made("CHG", "Change from Baseline", "Num", change_from_baseline, "chg", "Perm"),
         _made("ADT", "Analysis Date", "Num", analysis_date, "day", display="DATE9."),
-        Variable(
-            "ADY", "Analysis Relative Day", "Num", call(relative_day, "ADT", ref("ADSL.RFSTDT")), DERIVED, "Cond"
-        ),
+        Variable("ADY", "Analysis Relative Day", "Num", call(relative_day, "ADT", ref("ADSL.RFSTDT")), DERIVED, "Cond"),
         _made(
             "AVISIT",
             "Analysis Visit",
@@ -265,7 +263,13 @@ DATASET = Dataset(
             codelist=NY,
         ),
         _made(
-            "ANL01FL", "Analysis Flag 01", "Char", record_of_day, "analysed", rule=setting("daily_value.rule"), codelist=NY
+            "ANL01FL",
+            "Analysis Flag 01",
+            "Char",
+            record_of_day,
+            "analysed",
+            rule=setting("daily_value.rule"),
+            codelist=NY,
         ),
         _made("EXCLREAS", "Reason Excluded from Analysis", "Char", excluded, "why", "Perm"),
         Variable("SRCDOM", "Source Data", "Char", const(SOURCE), ASSIGNED, "Perm"),

@@ -8,7 +8,21 @@ import numpy as np
 import pandas as pd
 
 from adapter.derive.imputation import sas_date
-from adapter.spec import ASSIGNED, DERIVED, Dataset, Inputs, Records, ValueLevel, Variable, call, const, issues_of, joined, path, ref
+from adapter.spec import (
+    ASSIGNED,
+    DERIVED,
+    Dataset,
+    Inputs,
+    Records,
+    ValueLevel,
+    Variable,
+    call,
+    const,
+    issues_of,
+    joined,
+    path,
+    ref,
+)
 from mappings.analysis.responses import response_methods, responses
 from mappings.analysis.variables import BDS, NY, from_adsl, parameter, relative_day, sequence, study, subject
 
@@ -127,12 +141,16 @@ DATASET = Dataset(
         *from_adsl(),
         *parameter(),
         Variable("PARAMN", "Parameter (N)", "Num", path("paramn", "trial definition"), ASSIGNED, "Perm"),
-        Variable("PARCAT1", "Parameter Category 1", "Char", path("window", "trial definition: windows"), ASSIGNED, "Perm"),
+        Variable(
+            "PARCAT1", "Parameter Category 1", "Char", path("window", "trial definition: windows"), ASSIGNED, "Perm"
+        ),
         Variable("AVAL", "Analysis Value", "Num", call(response_number, "aval"), DERIVED, "Cond"),
         Variable("AVALC", "Analysis Value (C)", "Char", call(response, "avalc"), DERIVED, "Cond"),
         Variable("ADT", "Analysis Date", "Num", call(response_date, "day"), DERIVED, "Cond", display="DATE9."),
         Variable("ADY", "Analysis Relative Day", "Num", call(relative_day, "ADT", ref("ADSL.RFSTDT")), DERIVED, "Cond"),
-        Variable("CRIT1", "Analysis Criterion 1", "Char", path("crit", "trial definition: responders"), ASSIGNED, "Perm"),
+        Variable(
+            "CRIT1", "Analysis Criterion 1", "Char", path("crit", "trial definition: responders"), ASSIGNED, "Perm"
+        ),
         _flag("CRIT1FL", "Criterion 1 Evaluation Result Flag", responder, "responder"),
         _flag("RUNGAPFL", "Values Meet Condition, Not Daily Flag", gap, "gap"),
         _flag("ATBLFL", "At Threshold at Baseline Flag", under_way, "under_way"),

@@ -176,7 +176,9 @@ def _issues(s: pd.DataFrame, inputs: Inputs) -> list[pd.DataFrame]:
         for name, rule in inputs.trial.intercurrent.items():
             if rule.kind == "transplant":
                 later = first_from(intercurrent(inputs, s, name), s["rand"])["day"].notna() & none
-                issues.append(issues_of(s.index[later], s.index[later], "transplant-after-randomisation", TRANSPLANT_AFTER))
+                issues.append(
+                    issues_of(s.index[later], s.index[later], "transplant-after-randomisation", TRANSPLANT_AFTER)
+                )
     return issues
 
 
@@ -284,7 +286,9 @@ planned administrations."""
 
 
 def _flag(name: str) -> Variable:
-    source = call(population, name.lower(), needs=setting(f"populations.{name}.needs", "the trial has no such population"))
+    source = call(
+        population, name.lower(), needs=setting(f"populations.{name}.needs", "the trial has no such population")
+    )
     return Variable(name, FLAGS[name], "Char", source, DERIVED, "Cond", codelist=NY)
 
 
@@ -337,9 +341,7 @@ DATASET = Dataset(
             "hsct",
             window=setting("transplant.window_days", "0"),
         ),
-        Variable(
-            "DONTYPE", "Donor Type", "Char", path("donor", "enrolment log: donor_type"), COLLECTED, "Perm"
-        ),
+        Variable("DONTYPE", "Donor Type", "Char", path("donor", "enrolment log: donor_type"), COLLECTED, "Perm"),
         date_of("PGFDT", "Date of Poor Graft Function", pgf_date, "pgf", "Perm"),
         Variable("NDOSES", "Number of Administrations", "Num", call(number_of_doses, "doses"), DERIVED, "Perm"),
         *map(_baseline, BASELINES),

@@ -9,7 +9,20 @@ import pandas as pd
 
 from adapter.derive.imputation import sas_date
 from adapter.derive.time_to_event import BY_COMPETING, BY_EVENT, BY_HORIZON, BY_LAST, BY_STOP
-from adapter.spec import ASSIGNED, DERIVED, Dataset, Inputs, Records, ValueLevel, Variable, call, issues_of, joined, path, used_of
+from adapter.spec import (
+    ASSIGNED,
+    DERIVED,
+    Dataset,
+    Inputs,
+    Records,
+    ValueLevel,
+    Variable,
+    call,
+    issues_of,
+    joined,
+    path,
+    used_of,
+)
 from mappings.analysis.survival import SOURCE, Parameter, parameters, survival_methods
 from mappings.analysis.variables import BDS, date_of, from_adsl, parameter, sequence, study, subject
 

@@ -50,8 +50,9 @@ class Counts:
         """Return the daily values of an analyte; record is the position in ADLB's records."""
         number = self.number.get(self.inputs.trial.analytes[analyte].testcd)
         part = slice(0, 0) if number is None else slice(self.ends[number], self.ends[number + 1])
-        d = Daily(*(c[part] for c in self.all))
-        return d._replace(subject=d.subject - (number or 0) * len(self.s), record=self.place[d.record])
+        d = self.all
+        subject = d.subject[part] - (number or 0) * len(self.s)
+        return Daily(subject, d.day[part], d.value[part], d.at_least[part], d.open[part], self.place[d.record[part]])
 
     def last_day(self, analyte: str) -> tuple[pd.Series[float], Integers]:
         """Return each subject's last day with a value, NaN without any, and its row of the daily values (-1)."""
@@ -137,4 +138,6 @@ def phase_ends(found: Lineages, s: pd.DataFrame, trial: Any) -> pd.Series[float]
         return pd.Series(np.nan, index=s.index)
     limit = s[ORIGINS[rule.origin]] + rule.max_day - 1
     first = [found.first_days(trial.criteria[c], rule.origin) for c in rule.criteria]
-    return np.fmin(pd.concat(first, axis=1).max(axis=1, skipna=False), limit)
+    return (
+        pd.concat([pd.concat(first, axis=1).max(axis=1, skipna=False), limit], axis=1).min(axis=1).where(limit.notna())
+    )

@@ -66,7 +66,7 @@ def onsets(inputs: Inputs, names: tuple[str, ...], grades: tuple[str, ...], orig
     A date that is not known to the day becomes the first day it may mean that is not before the origin. grades: only
     episodes that reach one of them, dated by when they did.
     """
-    parts = []
+    parts: list[pd.DataFrame] = []
     for name in names:
         event = inputs.trial.clinical_events[name]
         made = _dated(occurrences(inputs, name), origin)

@@ -51,7 +51,7 @@ def ways(trial: Any) -> Iterator[Way]:
     for s in trial.sensitivity.values():
         if s.parameters:
             criteria = trial.criteria_of(s.preset) if s.kind == "preset" else trial.criteria
-            extra = {c: (s.medication,) for c in s.criteria} if s.kind == "breaker" else {}
+            extra = dict.fromkeys(s.criteria, (s.medication,)) if s.kind == "breaker" else {}
             yield Way(s.label, criteria, extra, s.parameters)
 
 
@@ -91,7 +91,9 @@ class _Responses:
         start = self.s[ORIGINS[origin]]
         horizon = start + rule.horizon_days - 1
         levels = [(v.value, v.criterion) for v in p.levels]
-        frame, used = self._levels(levels, p.otherwise, p.not_evaluable, origin, horizon, start + rule.late_day - 1, horizon)
+        frame, used = self._levels(
+            levels, p.otherwise, p.not_evaluable, origin, horizon, start + rule.late_day - 1, horizon
+        )
         d, weakest = self.found.counts.of(self.way.criteria[levels[0][1]].analyte), self.way.criteria[levels[-1][1]]
         met = meets(d, weakest.comparator, float(weakest.threshold))
         first, last = (start + n - 1 for n in (rule.gap_flag_from, rule.horizon_days))
@@ -141,7 +143,11 @@ class _Responses:
             begins = pd.Series(seq[keep], index=s.index[who[keep]], dtype="float64").groupby(level=0).first()
             frame["seq"] = frame["seq"].fillna(begins.reindex(s.index))
         # what shows that a response could have been seen: the last value, or the death
-        place = counts.of(analyte).record[np.maximum(last_row, 0)] if last.notna().any() else np.zeros(len(s), dtype=np.int64)
+        place = (
+            counts.of(analyte).record[np.maximum(last_row, 0)]
+            if last.notna().any()
+            else np.zeros(len(s), dtype=np.int64)
+        )
         rest = ~taken & last.notna().to_numpy()
         seqs = counts.f["LBSEQ"].to_numpy()[place[rest]] if rest.any() else np.empty(0)
         used.append(used_of(s.index[rest], "AVALC", "LB", "LBDTC", seqs))
@@ -171,7 +177,7 @@ class _Responses:
         frame["under_way"] = np.logical_or.reduce([f["under_way"].to_numpy() for f in parts.values()])
         frame["responder"] = frame["avalc"].isin(o.responders)
         window = self.trial.response.parameters[next(iter(names))].window
-        used = joined([base[n].used for n in names if base[n].used is not None])
+        used = joined([u for n in names if (u := base[n].used) is not None])
         return Response(code, o.label, window, o.responders, frame, used)
 
     def late_transfusion(self, code: str, base: Mapping[str, Response]) -> Response:
@@ -189,9 +195,15 @@ class _Responses:
         frame["responder"], frame["gap"] = frame["avalc"].isin(b.responders), frame["gap"].where(~hit, "")
         given = self.found.given(rule.medication)
         of = given["subject"].to_numpy()
-        inside = hit[of] & (given["last"].to_numpy() >= first.to_numpy()[of]) & (given["first"].to_numpy() <= to.to_numpy()[of])
+        inside = (
+            hit[of]
+            & (given["last"].to_numpy() >= first.to_numpy()[of])
+            & (given["first"].to_numpy() <= to.to_numpy()[of])
+        )
         why = used_of(self.s.index[of[inside]], "AVALC", "CM", "CMSTDTC", given["CMSEQ"].to_numpy()[inside])
-        return b._replace(code=code, label=rule.label, frame=frame, used=joined([p for p in (b.used, why) if p is not None]))
+        return b._replace(
+            code=code, label=rule.label, frame=frame, used=joined([p for p in (b.used, why) if p is not None])
+        )
 
 
 # --- in words --------------------------------------------------------------------------------------------------------
@@ -202,6 +214,7 @@ def response_methods(trial: Any) -> dict[str, str]:
     told: dict[str, str] = {}
     r = trial.response
     for way in ways(trial):
+
         def run(criterion: str, way: Way = way) -> str:
             c = way.criteria[criterion]
             groups = [g for g in (c.breaker, *way.extra.get(criterion, ())) if g]

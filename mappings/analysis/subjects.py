@@ -49,7 +49,9 @@ def course(inputs: Inputs) -> pd.DataFrame:
     index = index_transplants(found, s["rand"].fillna(s["cut"]), inputs.trial.transplant.index) if len(found) else None
     pr = inputs.made[PROCEDURES]
     s["hsct"] = np.nan if index is None else index["day"].reindex(s.index)
-    s["hsct_seq"] = np.nan if index is None else pr["PRSEQ"].reindex(index["record"]).set_axis(index.index).reindex(s.index)
+    s["hsct_seq"] = (
+        np.nan if index is None else pr["PRSEQ"].reindex(index["record"]).set_axis(index.index).reindex(s.index)
+    )
     _death(s, dm, inputs)
     inputs.shared["transplants"], inputs.shared["boosts"] = found, boosts
     return s
@@ -111,7 +113,7 @@ def _death(s: pd.DataFrame, dm: pd.DataFrame, inputs: Inputs) -> None:
     """Add death, deathf and alive: last known alive is never after death nor after the data cut (protocol §6)."""
     seen = inputs.subjects["last_seen"].reindex(s.index).astype("float64")
     log = pd.concat([day_number(dm["RFICDTC"]), s["rand"]], axis=1).max(axis=1)
-    alive = np.fmin(seen.fillna(log), s["cut"])
+    alive = pd.concat([seen.fillna(log), s["cut"]], axis=1).min(axis=1)
     rule = inputs.trial.censoring
     died = death_days(dm["DTHDTC"], dm["DTHFL"] == "Y", alive, rule.undated_death_after_days, s["cut"])
     s["death"], s["deathf"] = died["day"], died["flag"]

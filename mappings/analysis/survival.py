@@ -40,8 +40,6 @@ class Parameter(NamedTuple):
     used: pd.DataFrame | None
 
 
-
-
 def parameters(found: Lineages, s: pd.DataFrame, inputs: Inputs) -> Iterator[Parameter]:
     """Return every time-to-event parameter of the trial, for every subject of the course."""
     for way in ways(inputs.trial):
@@ -71,7 +69,7 @@ def _parameter(code: str, label: str, p: Any, way: Way, found: Lineages, s: pd.D
     dying = DEATH in (*p.events, *p.competing)
     f["too_early"] = (s["death"] < start) & dying
     for name in (*SOURCE, "flag"):
-        f[name] = source[name] if name in source else ""
+        f[name] = source.get(name, "")
     for by, one in ((BY_EVENT, event), (BY_COMPETING, competing), (BY_STOP, stop)):
         hit = f["by"] == by
         for name in (*SOURCE, "flag"):
@@ -141,7 +139,9 @@ def _others(p: Any, s: pd.DataFrame, start: pd.Series[float], inputs: Inputs) ->
             action = "compete"
         if action in found:
             one = first_from(intercurrent(inputs, s, name), start)
-            made = _nothing(s).assign(day=one["day"], label=rule.label, srcdom="PR", srcvar="PRSTDTC", srcseq=one["seq"])
+            made = _nothing(s).assign(
+                day=one["day"], label=rule.label, srcdom="PR", srcvar="PRSTDTC", srcseq=one["seq"]
+            )
             found[action].append(made)
     return _earliest(found["censor"], s), _earliest(found["compete"], s)
 

@@ -56,7 +56,9 @@ def sequence() -> Variable:
     return Variable("ASEQ", "Analysis Sequence Number", "Num", source, DERIVED, "Perm", "Identifier")
 
 
-def parameter(param: str = "param", code: str = "paramcd", source: str = "trial definition") -> tuple[Variable, Variable]:
+def parameter(
+    param: str = "param", code: str = "paramcd", source: str = "trial definition"
+) -> tuple[Variable, Variable]:
     """Return PARAM and PARAMCD, which belong to each other one to one."""
     return (
         Variable("PARAM", "Parameter", "Char", path(param, source), ASSIGNED, "Req", "Topic"),

@@ -12,7 +12,13 @@ from adapter.trial import Trial
 from tests.analysis import DAY0, Subject, analysed, by_parameter, iso, trial_of
 from tests.naive_protocol import Naive
 
-LEVELS = {"ANC": [0.2, 0.4, 0.5, 0.51, 0.6, 1.2, 3.0], "PLT": [8, 15, 19, 20, 21, 35, 49, 50, 60, 90], "HGB": [55, 65, 69.9, 70, 71, 82, 95]}
+LEVELS = {
+    "ANC": [0.2, 0.4, 0.5, 0.51, 0.6, 1.2, 3.0],
+    "PLT": [8, 15, 19, 20, 21, 35, 49, 50, 60, 90],
+    "HGB": [55, 65, 69.9, 70, 71, 82, 95],
+}
+EVENTS = ("RELAPSE", "ACUTE GVHD", "ACUTE GVHD", "CHRONIC GVHD", "INFECTION", "GRAFT FAILURE")
+OTHER = {">": ">=", ">=": ">"}
 BAD = {"ANC": "501", "PLT": "5001", "HGB": "301"}
 
 
@@ -58,9 +64,11 @@ def random_subject(rng: random.Random, number: int) -> Subject:
         s.dli = [DAY0 + rng.randint(-5, 70)]
     if rng.random() < 0.1:
         s.boost = [DAY0 + rng.randint(-5, 70)]
-    s.events = [(c, date_text(rng)) for c in ("RELAPSE", "ACUTE GVHD", "ACUTE GVHD", "CHRONIC GVHD", "INFECTION", "GRAFT FAILURE") if rng.random() < 0.2]
+    s.events = [(c, date_text(rng)) for c in EVENTS if rng.random() < 0.2]
     s.relapses_rs = [iso(DAY0 + rng.randint(-30, 300))] if rng.random() < 0.1 else []
-    s.grades = [(DAY0 + rng.randint(-20, 90), rng.choice(["I", "II", "III", "0"])) for _ in range(rng.choice([0, 0, 1, 3]))]
+    s.grades = [
+        (DAY0 + rng.randint(-20, 90), rng.choice(["I", "II", "III", "0"])) for _ in range(rng.choice([0, 0, 1, 3]))
+    ]
     s.grades = list({d: (d, g) for d, g in s.grades}.values())
     _ending(rng, s, stop)
     return s
@@ -85,7 +93,9 @@ def _ending(rng: random.Random, s: Subject, stop: int) -> None:
     if s.dead and len(s.death) == 10:
         s.cut = max(s.cut, last + 95)
     days = [r[1] for r in s.results]
-    s.cut = max([s.cut, *days, *(b for x in (s.platelets, s.red_cells, s.g_csf) for _, b in x), *s.grafts, *s.dli, *s.boost])
+    s.cut = max(
+        [s.cut, *days, *(b for x in (s.platelets, s.red_cells, s.g_csf) for _, b in x), *s.grafts, *s.dli, *s.boost]
+    )
 
 
 def varied(trial: Trial, name: str) -> Trial:
@@ -107,11 +117,19 @@ def varied(trial: Trial, name: str) -> Trial:
         "look back 3, bridge 2": each(look_back_days=3, missing_day="bridge", bridge=2),
         "other thresholds": {
             "criteria": {
-                k: c.model_copy(update={"comparator": ">" if c.comparator == ">=" else ">=", "threshold": c.threshold + Decimal("0.01"), "days": c.days - 1})
+                k: c.model_copy(
+                    update={
+                        "comparator": OTHER[c.comparator],
+                        "threshold": c.threshold + Decimal("0.01"),
+                        "days": c.days - 1,
+                    }
+                )
                 for k, c in criteria.items()
             }
         },
-        "horizon 42": {"response": trial.response.model_copy(update={"horizon_days": 42, "late_day": 36, "gap_flag_from": 36})},
+        "horizon 42": {
+            "response": trial.response.model_copy(update={"horizon_days": 42, "late_day": 36, "gap_flag_from": 36})
+        },
     }
     return trial.model_copy(update=changes[name])
 
