@@ -98,9 +98,7 @@ def test_a_run_is_cut_to_the_window_and_flagged(picture: str, start: int, expect
 
 def test_without_a_window_there_is_no_run() -> None:
     days = np.arange(5)
-    runs = sustained_runs(
-        days * 0, days, days >= 0, days[:0], days[:0], np.array([np.nan]), **PLAIN | {"days": 1}
-    )
+    runs = sustained_runs(days * 0, days, days >= 0, days[:0], days[:0], np.array([np.nan]), **PLAIN | {"days": 1})
     assert (runs.first[0], runs.under_way[0]) == (-1, False)
 
 
@@ -109,9 +107,7 @@ def test_subjects_do_not_touch_each_other() -> None:
     subject = np.array([0, 0, 1, 1, 1, 2])
     day = np.array([8, 9, 10, 11, 12, 13])
     met = np.ones(6, dtype=bool)
-    runs = sustained_runs(
-        subject, day, met, np.array([0, 2]), np.array([10, 12]), np.zeros(4), **PLAIN
-    )
+    runs = sustained_runs(subject, day, met, np.array([0, 2]), np.array([10, 12]), np.zeros(4), **PLAIN)
     assert runs.first.tolist() == [-1, 2, -1, -1]
     assert runs.reached.tolist() == [-1, 4, -1, -1]
 
@@ -142,7 +138,13 @@ def naive(days: dict[int, bool], broken: set[int], start: int, s: dict[str, Any]
 def test_random_subjects_agree_with_a_naive_search(count: str, bridge: int, look_back: int) -> None:
     """10,000 subjects in one call, each of them searched again day by day."""
     rng = random.Random(f"{count}{bridge}{look_back}")
-    settings = {"days": 4, "count": count, "bridge": bridge, "max_gap_days": rng.choice([2, 4, None]), "look_back_days": look_back}
+    settings = {
+        "days": 4,
+        "count": count,
+        "bridge": bridge,
+        "max_gap_days": rng.choice([2, 4, None]),
+        "look_back_days": look_back,
+    }
     cohort = []
     for _ in range(10_000):
         days = {d: rng.random() < 0.85 for d in range(100, 118) if rng.random() < 0.85}
@@ -227,7 +229,9 @@ def test_what_a_day_proves(results: list[str], comparator: str, threshold: float
     read = read_results(pd.Series(results, dtype="str"))
     zeros = np.zeros(len(results), dtype=np.int64)
     order = np.arange(len(results))
-    made = daily_values(zeros, zeros, read.value.to_numpy(), read.at_least.to_numpy(), read.open.to_numpy(), order, "min")
+    made = daily_values(
+        zeros, zeros, read.value.to_numpy(), read.at_least.to_numpy(), read.open.to_numpy(), order, "min"
+    )
     assert meets(made, comparator, threshold).tolist() == [expected]
 
 
