@@ -135,7 +135,7 @@ class Call:
         text = " ".join((inspect.getdoc(self.function) or "").split("\n\n")[0].split())
         if not text:
             raise DeclarationError(f"{self.function.__qualname__} has no docstring, so its Method has no text")
-        told = {k: ", ".join(map(str, v)) if isinstance(v, tuple) else v for k, v in resolved.items()}
+        told = {k: _in_words(v) if isinstance(v, tuple) else v for k, v in resolved.items()}
         names = {**{f"a{i}": _name(a) for i, a in enumerate(self.arguments)}, **told}
         try:
             return text.format(**names)
@@ -146,6 +146,10 @@ class Call:
 
 
 Source = Path | Const | Ref | Call | Setting
+
+
+def _in_words(names: tuple[Any, ...]) -> str:
+    return ", ".join(str(n).replace("_", " ") for n in names)
 
 
 def _name(argument: str | Ref | Whole) -> str:

@@ -443,7 +443,8 @@ def test_a_setting_that_a_method_names_changes_that_method_and_its_data(
     changed = with_change(tmp_path / "t", 'untimed_at_baseline = "before"', 'untimed_at_baseline = "after"')
     out = package(demo10, changed, tmp_path / "out")
     # the Methods of LBLOBXFL and of EPOCH of findings, and both where there is an untimed result of the first day
-    names = differing(demo10_build.out, out)
+    # (ADaM rests on them: baseline is the same rule)
+    names = {n for n in differing(demo10_build.out, out) if not n.startswith(("adam/", "trace/ad"))}
     assert names - {"sdtm/lb.xpt", "trace/lb.parquet"} == {"sdtm/define.xml", "sdtm/define.html", "manifest.json"}
     lines = changed_lines(demo10_build.out / "sdtm/define.xml", out / "sdtm/define.xml")
     assert len(lines) == 3  # LBLOBXFL, EPOCH of LB and IE
