@@ -18,8 +18,8 @@ from typing import Any
 import pandas as pd
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from lxml import etree
 
+from adapter.defined import Defined, read_define
 from adapter.derive.days import day_text
 from adapter.derive.imputation import SAS_EPOCH
 from adapter.errors import InputError, unknown
@@ -29,10 +29,8 @@ from adapter.writers.formats import dataset_files
 
 FOLDERS = ("sdtm", "adam")
 IDENTIFIERS = ("STUDYID", "DOMAIN", "USUBJID", "RDOMAIN")
-DATE9 = "DATE9."
 TOLD = ("TESTCD", "TRT", "DECOD", "TERM", "ORRES", "ORRESU", "STDTC", "ENDTC")
 """Ends of the names of variables that tell what a source record is, shown beside the one that was used."""
-_DEF = {"o": "http://www.cdisc.org/ns/odm/v1.3", "d": "http://www.cdisc.org/ns/def/v2.1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +89,23 @@ def trace(
     which: PARAMCD, or --SEQ (ASEQ) where it is a number; None: every record of the subject. Raises InputError for a
     folder that is no build, and for a dataset, subject or record that it does not have.
     """
-    return list(_Package(Path(out), Path(site) if site else None).records(dataset.upper(), usubjid, which))
+    return Tracer(out, site).trace(dataset, usubjid, which)
 
 
-class _Package:
-    """A finished build, read as far as it is asked for."""
+class Tracer:
+    """A finished build, read as far as it is asked for, and once; for many questions to one build."""
 
-    def __init__(self, out: Path, site: Path | None) -> None:
-        self.out, self.site = out, site
+    def __init__(self, folder: Path | str, site: Path | str | None = None) -> None:
+        self.out, self.site = Path(folder), Path(site) if site else None
+        out = self.out
         if not (out / "manifest.json").is_file():
             raise InputError(f"{out} is no finished build: it has no manifest.json")
         self.files = {n: p for f in FOLDERS for n, p in dataset_files(out / f).items()}
         self._frames: dict[str, pd.DataFrame] = {}
         self._traces: dict[tuple[str, str], pd.DataFrame] = {}
+
+    def trace(self, dataset: str, usubjid: str, which: str | None = None) -> list[Traced]:
+        return list(self.records(dataset.upper(), usubjid, which))
 
     def frame(self, name: str) -> pd.DataFrame:
         if name not in self.files:
@@ -141,8 +143,9 @@ class _Package:
         return {k: v for keys, names in columns for k, v in zip(keys, names, strict=True)}
 
     @cached_property
-    def documents(self) -> dict[str, Any]:
-        return {f: etree.parse(self.out / f / "define.xml") for f in FOLDERS if (self.out / f / "define.xml").is_file()}
+    def defined(self) -> dict[str, Defined]:
+        paths = [(f, self.out / f / "define.xml") for f in FOLDERS]
+        return {f: read_define(p) for f, p in paths if p.is_file()}
 
     def records(self, name: str, usubjid: str, which: str | None) -> Iterator[Traced]:
         mine = self.of(name, usubjid)
@@ -247,12 +250,8 @@ class _Package:
             int(r["LINE"]),
         )
 
-    # --- define.xml --------------------------------------------------------------------------------------------------
-
-    def _one(self, name: str, path: str) -> Any:
-        document = self.documents.get(self.files[name].parent.name)
-        found = document.xpath(path, namespaces=_DEF) if document is not None else []
-        return found[0] if found else None
+    def _told(self, name: str) -> Defined:
+        return self.defined.get(self.files[name].parent.name, Defined({}, {}, {}, set()))
 
     def _label(self, name: str, variable: str) -> str:
         labels: dict[str, str] = self.frame(name).attrs.get("labels", {})
@@ -262,21 +261,18 @@ class _Package:
         """Return a value as a person reads it: whole numbers without a point, numeric dates as ISO days."""
         if not isinstance(value, float):
             return value
-        if self._one(name, f"//o:ItemDef[@OID='IT.{name}.{variable}']/@d:DisplayFormat") == DATE9:
+        if f"IT.{name}.{variable}" in self._told(name).dates:
             return day_text(value - SAS_EPOCH)
         return int(value) if value.is_integer() else value
 
     def rule(self, name: str, variable: str, parameter: str) -> str:
         """Return the Method of a variable, of its value level where it has one, else its comment."""
-        for oid in (f"MT.{name}.{variable}.{parameter}", f"MT.{name}.{variable}"):
-            text = self._one(name, f"//o:MethodDef[@OID='{oid}']//o:TranslatedText/text()")
-            if text is not None:
-                return str(text)
-        return str(self._one(name, f"//d:CommentDef[@OID='COM.{name}.{variable}']//o:TranslatedText/text()") or "")
+        told = self._told(name)
+        of_level, own = f"MT.{name}.{variable}.{parameter}", f"MT.{name}.{variable}"
+        return told.methods.get(of_level) or told.methods.get(own) or told.comments.get(f"COM.{name}.{variable}", "")
 
     def predecessor(self, name: str, variable: str) -> str:
-        item = f"//o:ItemDef[@OID='IT.{name}.{variable}']/d:Origin[@Type='Predecessor']//o:TranslatedText/text()"
-        return str(self._one(name, item) or "")
+        return self._told(name).copied.get(f"IT.{name}.{variable}", "")
 
 
 def sequence_of(name: str, frame: pd.DataFrame) -> str:

@@ -138,6 +138,6 @@ def phase_ends(found: Lineages, s: pd.DataFrame, trial: Any) -> pd.Series[float]
         return pd.Series(np.nan, index=s.index)
     limit = s[ORIGINS[rule.origin]] + rule.max_day - 1
     first = [found.first_days(trial.criteria[c], rule.origin) for c in rule.criteria]
-    return (
-        pd.concat([pd.concat(first, axis=1).max(axis=1, skipna=False), limit], axis=1).min(axis=1).where(limit.notna())
-    )
+    latest = pd.concat(first, axis=1).max(axis=1, skipna=False)
+    ends: pd.Series[float] = latest.where(latest <= limit, limit).astype("float64")
+    return ends

@@ -66,6 +66,7 @@ LAYERS = (
         "docs",
         "result",
         "strict",
+        "defined",
         "trace",
         "trace_report",
     ),
