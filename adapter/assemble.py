@@ -120,7 +120,9 @@ def in_order(paths: Sequence[str], order: Sequence[tuple[int, int]], chunk: int 
 def xpt_variables(d: Dataset, s: DatasetSummary) -> list[XptVariable]:
     """Return the XPT attributes of a dataset's variables; character lengths are those the data need."""
     return [
-        XptVariable(v.name, v.label, v.type, 8 if v.type == "Num" else max(1, s.lengths.get(v.name, 0)))
+        XptVariable(
+            v.name, v.label, v.type, 8 if v.type == "Num" else max(1, s.lengths.get(v.name, 0)), v.display or ""
+        )
         for v in present(d, s)
     ]
 

@@ -27,7 +27,7 @@ from typing import Any
 import click
 
 from adapter import __version__
-from adapter.commands import TRIAL, TRIAL_OPTION, codes, say, swallow
+from adapter.commands import TRIAL, TRIAL_OPTION, codes, say, swallow, trace
 from adapter.errors import AdapterError, InputError, OutputError, unknown
 from adapter.writers.formats import SUFFIXES, chosen
 
@@ -230,6 +230,7 @@ def _rejected(out: Path) -> Counter[str]:
 
 
 cli.add_command(codes)
+cli.add_command(trace)
 
 
 @cli.command()

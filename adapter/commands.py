@@ -59,3 +59,26 @@ def check(inputs: tuple[str, ...], out: str | None, as_json: bool, **told: Any) 
     for path in write_skeletons(found, Path(out), told["site"], told["enrolment"]) if out else ():
         click.echo(f"To fill in: {path}", err=True)
     return 0 if found.complete else 3
+
+
+@click.command(short_help="Show where a value of a dataset came from.")
+@click.argument("out", metavar="OUT")
+@click.argument("dataset", metavar="DATASET")
+@click.argument("usubjid", metavar="USUBJID")
+@click.argument("which", metavar="[PARAMCD|SEQ]", required=False)
+@click.option("--site", metavar="DIR", help="Private folder of the site: its link files give the real resource ids.")
+@click.option("--json", "as_json", is_flag=True, help="Print the whole chain as JSON.")
+def trace(out: str, dataset: str, usubjid: str, which: str | None, site: str | None, as_json: bool) -> int:
+    """Show the chain of each value of a record: rule, SDTM records, FHIR resource, file and line.
+
+    OUT is the folder of a build. A record is named by PARAMCD or by its number (ASEQ, --SEQ); without either all records of
+    the subject are shown.
+
+    Exit code 0: shown. 2: no such build, dataset, subject or record.
+    """
+    from adapter import trace_report
+    from adapter.trace import trace as chain
+
+    found = chain(out, dataset, usubjid, which, site)
+    say([trace_report.as_json(found)] if as_json else trace_report.as_lines(found))
+    return 0

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
 from types import MappingProxyType
 from typing import Any, get_args
 
-from adapter.define_lists import DEFINE_CT, SDTM_CT, code_list, external_list
+from adapter.define_lists import code_list, external_list
 from adapter.errors import DeclarationError
 from adapter.evaluate import resolved_settings
-from adapter.spec import ASSIGNED, Call, Core, Dataset, Path, ValueLevel, Variable, path
+from adapter.spec import ASSIGNED, Call, Core, Dataset, Path, Ref, ValueLevel, Variable, path
 from adapter.summary import DatasetSummary, Level, level_key
 from adapter.supplement import qnam
 from adapter.terminology import Terminology
@@ -38,7 +37,7 @@ IG = "STD.IG"
 
 def present(d: Dataset, summary: DatasetSummary) -> tuple[Variable, ...]:
     """Return the variables that the dataset carries: a permissible one without a value is left out (SDTMIG §4.1.1)."""
-    return tuple(v for v in d.main if v.core != "Perm" or summary.filled.get(v.name))
+    return tuple(v for v in d.main if v.core not in ("Perm", "Cond") or summary.filled.get(v.name))
 
 
 def supplement_dataset(d: Dataset) -> Dataset:
@@ -83,6 +82,7 @@ class DefineBuilder:
         self.value_lists: list[m.ValueList] = []
         self.where: dict[str, m.WhereClause] = {}
         self.terms: dict[str, dict[str, str]] = {}
+        self.numeric: set[str] = set()
         self.external: dict[str, m.CodeList] = {}
 
     def comment(self, key: str, text: str) -> str:
@@ -106,7 +106,7 @@ class DefineBuilder:
                     mandatory=v.core == "Req" and s.filled.get(v.name, 0) == s.rows,
                     key_sequence=keys.get(v.name),
                     method_oid=method,
-                    role=v.role or None,
+                    role=(v.role or None) if d.purpose == "Tabulation" else None,
                     has_no_data=not s.filled.get(v.name),
                 )
             )
@@ -123,6 +123,7 @@ class DefineBuilder:
             label=d.label,
             structure=d.structure,
             cls=d.cls,  # type: ignore[arg-type]
+            subclass=d.subclass,  # type: ignore[arg-type]
             standard_oid=IG,
             items=tuple(refs),
             leaf=None if empty else leaf,
@@ -151,6 +152,7 @@ class DefineBuilder:
         value_list = self._values(d, v, s, level, parent) if level is not None else None
         # the values of SUPP-- come from many variables: each value level has its own origin
         origin = None if level is not None and parent is not None else v.origin
+        copied = predecessor_of(v) if origin is not None and origin.type == "Predecessor" else None
         self.items[key] = m.Item(
             key,
             v.name,
@@ -161,6 +163,7 @@ class DefineBuilder:
             value_list_oid=value_list,
             origin_type=origin.type if origin else None,
             origin_source=origin.source if origin else None,
+            origin_description=copied,
             comment_oid=comment,
         )
 
@@ -172,6 +175,8 @@ class DefineBuilder:
         known = self.terminology.codelist(v.codelist)
         decodes = s.companions.get(v.name, {})
         mine = self.terms.setdefault(known.ccode or known.name, {})
+        if v.type == "Num":
+            self.numeric.add(known.ccode or known.name)
         for term in sorted(s.terms[v.name]):
             mine.setdefault(term, "")
             if decodes.get(term):
@@ -187,6 +192,7 @@ class DefineBuilder:
 
     def _values(self, d: Dataset, v: Variable, s: DatasetSummary, level: ValueLevel, parent: Dataset | None) -> str:
         refs = []
+        texts = level.methods(self.trial) if level.methods else {}
         for value, found in _told_apart(s, level):
             item, where = oid("IT", d.name, v.name, value), oid("WC", d.name, level.by, value)
             check = m.Check(oid("IT", d.name, level.by), "EQ", (value,))
@@ -205,7 +211,11 @@ class DefineBuilder:
                 origin_source=of.origin.source,
                 comment_oid=self.comment(oid("COM", owner.name, of.name), text) if text else None,
             )
-            refs.append(m.ItemRef(item, method_oid=self._method(owner, of), where_clause_oids=(where,)))
+            method = self._method(owner, of)
+            if value in texts:
+                method = oid("MT", d.name, v.name, value)
+                self.methods[method] = m.Method(method, f"Algorithm for {d.name}.{v.name}, {value}", texts[value])
+            refs.append(m.ItemRef(item, method_oid=method, where_clause_oids=(where,)))
         key = oid("VL", d.name, v.name)
         self.value_lists.append(m.ValueList(key, tuple(refs)))
         return key
@@ -215,7 +225,7 @@ class DefineBuilder:
         made = []
         for name, used in sorted(self.terms.items()):
             c = self.terminology.codelist(name)
-            made.append(code_list(c, used))
+            made.append(code_list(c, used, "integer" if name in self.numeric else "text"))
         return (*made, *(self.external[k] for k in sorted(self.external)))
 
 
@@ -246,61 +256,20 @@ def _shape(v: Variable, s: DatasetSummary) -> dict[str, Any]:
     return {"data_type": "text", "length": max(1, v.length or longest)}
 
 
+def predecessor_of(v: Variable) -> str:
+    """Return the variable that another one is copied from: ADSL.TRT01P."""
+    if isinstance(v.source, Ref):
+        return f"{v.source.dataset}.{v.source.variable}"
+    if isinstance(v.source, Path) and v.source.fhir:
+        return v.source.fhir[0]
+    raise DeclarationError(f"variable {v.name}: a Predecessor is ref(...) or path(column, 'DATASET.VARIABLE')")
+
+
 def comment_of(v: Variable) -> str:
     """Return the comment of a variable: its FHIR path where it was collected (there is no CRF), then its own words."""
     parts = []
-    if isinstance(v.source, Path) and v.source.fhir:
+    if isinstance(v.source, Path) and v.source.fhir and v.origin.type != "Predecessor":
         parts.append(f"Source: {'; '.join(v.source.fhir)}.")
     if v.comment:
         parts.append(v.comment)
     return " ".join(parts)
-
-
-def build_define(
-    trial: Trial,
-    terminology: Terminology,
-    datasets: Sequence[tuple[Dataset, DatasetSummary]],
-    created: datetime,
-    version: str,
-    dictionaries: Mapping[str, str] = MappingProxyType({}),
-) -> m.Define:
-    """Return the Define-XML 2.1 document of the SDTM package.
-
-    datasets: in the order of the document. dictionaries: dictionary of the sponsor's coding -> its version.
-    """
-    b = DefineBuilder(trial, terminology, dictionaries)
-    parents = {f"SUPP{d.name}": d for d, _ in datasets}
-    groups = tuple(b.group(d, s, parents.get(d.name)) for d, s in datasets)
-    st = trial.standards
-    decisions = " ".join(f"{d.number}: {d.text}." for d in trial.decisions)
-    note = b.comment(oid("COM", "MDV"), f"Decisions where the protocol is silent. {decisions}") if decisions else None
-    lists = b.code_lists()
-    standards = [
-        m.Standard(IG, "SDTMIG", "IG", st.sdtmig),
-        m.Standard(SDTM_CT, "CDISC/NCI", "CT", st.sdtm_ct, publishing_set="SDTM"),
-        m.Standard(DEFINE_CT, "CDISC/NCI", "CT", st.define_ct, publishing_set="DEFINE-XML"),
-    ]
-    study = trial.study.id
-    return m.Define(
-        file_oid=f"{study}.SDTM.define",
-        study_oid=oid("STDY", study),
-        study_name=study,
-        study_description=trial.study.title,
-        protocol_name=trial.study.protocol,
-        mdv_oid=oid("MDV", study, "SDTMIG", st.sdtmig),
-        mdv_name=f"{study}, SDTM datasets",
-        created=created,
-        item_groups=groups,
-        items=tuple(b.items.values()),
-        standards=tuple(standards),
-        mdv_description=f"Data definitions for the SDTM datasets of {study}",
-        originator=trial.study.sponsor,
-        source_system="fhir2cdisc",
-        source_system_version=version,
-        comment_oid=note,
-        value_lists=tuple(b.value_lists),
-        where_clauses=tuple(b.where.values()),
-        code_lists=lists,
-        methods=tuple(b.methods.values()),
-        comments=tuple(b.comments.values()),
-    )

@@ -10,7 +10,8 @@ from adapter.terminology import Codelist
 from adapter.writers import define_model as m
 from adapter.writers.define_model import oid
 
-SDTM_CT, DEFINE_CT = "STD.CT.SDTM", "STD.CT.DEFINE"
+SDTM_CT, ADAM_CT, DEFINE_CT = "STD.CT.SDTM", "STD.CT.ADAM", "STD.CT.DEFINE"
+PACKAGES = {"DEFINE-XML": DEFINE_CT, "ADaM": ADAM_CT}
 # Dictionaries that variables name -> how define.xml names them, and what there is to say of the version
 EXTERNAL: dict[str, tuple[m.External, str | None]] = {
     "ISO 3166": (m.External("ISO 3166-1 alpha-3", "2020"), None),
@@ -42,10 +43,10 @@ def external_list(
     return key, m.CodeList(key, f"{external.dictionary} codes", "integer", None, external=external), text
 
 
-def code_list(c: Codelist, used: Mapping[str, str]) -> m.CodeList:
+def code_list(c: Codelist, used: Mapping[str, str], kind: m.CodeDataType = "text") -> m.CodeList:
     """Return a codelist with the terms that the data use; those that are not CDISC's are marked as extensions."""
     terms = []
-    for value in sorted(used):
+    for value in sorted(used, key=lambda u: (len(u), u) if kind == "integer" else (0, u)):
         term = c.terms.get(value)
         # a value outside a CDISC list is an extension; where the list may not be extended, it is a reported issue too
         extended = bool(c.ccode) and (term is None or not term.ccode)
@@ -53,5 +54,5 @@ def code_list(c: Codelist, used: Mapping[str, str]) -> m.CodeList:
         terms.append(m.Term(value, decode, term.ccode if term is not None and term.ccode else None, extended))
     complete = all(t.decode for t in terms)
     final = terms if complete else [m.Term(t.value, None, t.ccode, t.extended) for t in terms]
-    standard = None if not c.ccode else DEFINE_CT if c.package == "DEFINE-XML" else SDTM_CT
-    return m.CodeList(oid("CL", *c.name.split()), c.title, "text", standard, c.ccode or None, tuple(final))
+    standard = PACKAGES.get(c.package, SDTM_CT) if c.ccode else None
+    return m.CodeList(oid("CL", *c.name.split()), c.title, kind, standard, c.ccode or None, tuple(final))

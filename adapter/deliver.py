@@ -17,7 +17,8 @@ import pyarrow as pa
 from adapter import __version__
 from adapter.accounts import Accounts, Issue
 from adapter.assemble import write_part
-from adapter.define import build_define, supplement_dataset
+from adapter.define import supplement_dataset
+from adapter.define_document import build_define
 from adapter.derive.days import day_text
 from adapter.dictionaries import MEDDRA, WHODRUG
 from adapter.errors import RunError
@@ -37,7 +38,7 @@ from adapter.summary import DatasetSummary, companions_of, summarise
 from adapter.tasks import Context, Setting, write_context
 from adapter.terminology import Codelist, Term, Terminology
 from adapter.trial import Trial
-from adapter.write_plan import WritePlan
+from adapter.write_plan import FOLDERS, WritePlan
 from adapter.write_task import assemble_task
 from adapter.writers.define_model import Define
 from adapter.writers.define_xml import STYLESHEET, define_html, define_xml, stylesheet
@@ -91,18 +92,23 @@ class Delivery:
         context.timestamp = timestamp
         reference = self._reference_datasets(context, receipts)
         accounts.issues += self._outside_codelists(context) + _not_ascii(context)
-        documented = [(d, context.summaries[d.name]) for d in in_document_order(shipped())]
-        for d in in_document_order(shipped()):
+        told = in_document_order(shipped())
+        parts = {p: [(d, context.summaries[d.name]) for d in told if d.purpose == p] for p in FOLDERS}
+        for d in told:
             extra = context.supplement_summaries.get(d.name)
             if extra is not None and extra.rows:
-                documented.append((supplement_dataset(d), extra))
-        define = build_define(self.trial, self.terminology, documented, timestamp, __version__, self.dictionaries)
-        define = pointing_to(define, SUFFIXES[formats[0]])
-        self._datasets(context, receipts, reference, define, formats)
-        document = define_xml(define)
-        self.output.path("sdtm/define.xml").write_bytes(document)
-        self.output.path("sdtm/define.html").write_bytes(define_html(document))
-        self.output.path(f"sdtm/{STYLESHEET}").write_bytes(stylesheet())
+                parts[d.purpose].append((supplement_dataset(d), extra))
+        defines = {}
+        for purpose, datasets in parts.items():
+            made = build_define(self.trial, self.terminology, datasets, timestamp, __version__, self.dictionaries)
+            defines[purpose] = pointing_to(made, SUFFIXES[formats[0]])
+        self._datasets(context, receipts, reference, list(defines.values()), formats)
+        for purpose, define in defines.items():
+            document, folder = define_xml(define), FOLDERS[purpose]
+            self.output.path(f"{folder}/define.xml").write_bytes(document)
+            self.output.path(f"{folder}/define.html").write_bytes(define_html(document))
+            self.output.path(f"{folder}/{STYLESHEET}").write_bytes(stylesheet())
+        documented = [row for rows in parts.values() for row in rows]
         self._rejects(accounts, ingested)
         self._issues(accounts)
         self._unmapped(accounts)
@@ -132,11 +138,11 @@ class Delivery:
         context: Context,
         receipts: Sequence[MapReceipt],
         reference: Mapping[str, str],
-        define: Define,
+        defines: Sequence[Define],
         formats: Sequence[str],
     ) -> None:
         path = write_context(self.setting, "assemble", context)
-        tasks = WritePlan(self.output, self.setting, context, path, define, formats).tasks(receipts, reference)
+        tasks = WritePlan(self.output, self.setting, context, path, defines, formats).tasks(receipts, reference)
         done = Counter[str]()
         self.progress("assemble", 0, len(tasks))
 
@@ -294,6 +300,14 @@ def run_facts(
 
 
 def with_trial_codelists(terminology: Terminology, trial: Trial) -> Terminology:
-    """Add the codelists that the trial definition itself is: its arms."""
+    """Add the codelists that no standard has: the trial's arms, the parameters of the analysis datasets, CNSR."""
     arms = {code: Term(code, "", arm.label) for code, arm in trial.arms.items()}
-    return terminology.adding(Codelist("", "ARMCD", "Arm Code", False, arms))
+    censored = {code: Term(code, "", text) for code, text in CENSOR.items()}
+    return terminology.adding(
+        Codelist("", "ARMCD", "Arm Code", False, arms),
+        Codelist("", "PARAMCD", "Parameter Code", True, {}),
+        Codelist("", "CNSR", "Censor", False, censored),
+    )
+
+
+CENSOR = {"0": "Event", "1": "Censored", "2": "Competing event"}

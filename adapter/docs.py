@@ -18,7 +18,7 @@ from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
 
-from adapter.define import comment_of
+from adapter.define import comment_of, predecessor_of
 from adapter.errors import InputError
 from adapter.files import write_whole
 from adapter.reasons import REASONS
@@ -88,6 +88,8 @@ def source_of(v: Variable) -> str:
         parts.append(f"Trial definition: `{s.name}`.")
     elif isinstance(s, Ref):
         parts.append(f"Equal to {s.dataset}.{s.variable}.")
+    elif v.origin.type == "Predecessor":
+        parts.append(f"Equal to {predecessor_of(v)}.")
     return " ".join(filter(None, [*parts, comment_of(v)]))
 
 

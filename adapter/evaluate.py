@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from adapter.errors import DeclarationError
+from adapter.errors import DeclarationError, TrialError
 from adapter.spec import Call, Const, Dataset, Path, Ref, Setting, Variable, Whole
 
 Content = Callable[[npt.NDArray[np.int64]], list[str]]
@@ -79,7 +79,16 @@ def _needed(dataset: Dataset) -> set[str]:
 
 def resolved_settings(call: Call, setting: Any) -> dict[str, Any]:
     """Return the keyword arguments of a call with every `setting(...)` replaced by the trial's value."""
-    return {k: setting(v.name) if isinstance(v, Setting) else v for k, v in call.settings.items()}
+    return {k: _setting(v, setting) if isinstance(v, Setting) else v for k, v in call.settings.items()}
+
+
+def _setting(s: Setting, setting: Any) -> Any:
+    try:
+        return setting(s.name)
+    except TrialError:
+        if s.missing is None:
+            raise
+        return s.missing
 
 
 class _Evaluation:

@@ -19,6 +19,7 @@ from adapter.derive.days import day_texts
 from adapter.evaluate import Content, evaluate
 from adapter.identify import Subject
 from adapter.knowledge import Knowledge
+from adapter.lineage import used_table
 from adapter.reasons import REASONS
 from adapter.records import Facts, Inputs, Records
 from adapter.registry import record_order
@@ -36,7 +37,8 @@ SOURCE_COLUMNS = ("_type", "_rid", "_version", "_element", "_file", "_line")
 class MadeDataset:
     """The records of one dataset of some subjects: `table` has its variables and the source columns `_…`.
 
-    extra: further sources of single variables (USUBJID, seq, variable and the source columns).
+    extra: further sources of single variables (USUBJID, seq, variable and the source columns); of an analysis dataset
+    the records that it was made from (adapter.lineage).
     """
 
     table: pa.Table
@@ -86,14 +88,16 @@ def map_subjects(
     frame["last_seen"] = pd.Series(usable.last_seen, dtype="float64").reindex(frame.index)
     inputs = Inputs(usable.facts, frame, trial, knowledge, cut, frozenset(d.name for d in datasets))
     ours = tuple(d for d in datasets if not d.reference)
-    for d in record_order(tuple(d for d in ours if not d.last)):
+    tabulation = tuple(d for d in ours if d.purpose == "Tabulation")
+    for d in record_order(tuple(d for d in tabulation if not d.last)):
         inputs.records[d.name] = d.records(inputs)
     mapped = Mapped()
     made: dict[str, pd.DataFrame] = {}
     sequences: dict[str, pd.Series[Any]] = {}
-    for d in sorted(ours, key=lambda d: d.last):
-        if d.last:
-            inputs.sequences = sequences
+    analysis = record_order(tuple(d for d in ours if d.purpose == "Analysis"))
+    for d in (*sorted(tabulation, key=lambda d: d.last), *analysis):
+        if d.last or d.purpose == "Analysis":
+            inputs.sequences, inputs.made = sequences, made
             inputs.records[d.name] = d.records(inputs)
         records = inputs.records[d.name]
         content = _content_of(records.frame, usable.facts)
@@ -139,7 +143,7 @@ def _made(
 ) -> MadeDataset:
     main, supp = supplement(d, frame)
     types = {v.name: v.type for v in d.main}
-    coded = [v.name for v in d.main if v.codelist and v.type == "Char"]
+    coded = [v.name for v in d.main if v.codelist]
     summary = summarise(main, dict(types), coded, d.value_levels, companions_of(d))
     # the trace names a record by its number: where a subject has several without one (SV), none of them can be named
     named = "resource" in records.frame and (d.sequence or not d.repeating)
@@ -151,7 +155,9 @@ def _made(
     }
     table = pa.table({**columns, **source})
     supp_summary = _supplement_summary(supp)
-    return MadeDataset(table, supp, _extra(d, frame, records, labels, facts), summary, supp_summary)
+    analysis = d.purpose == "Analysis"
+    extra = used_table(d, frame, records, labels) if analysis else _extra(d, frame, records, labels, facts)
+    return MadeDataset(table, supp, extra, summary, supp_summary)
 
 
 def _supplement_summary(supp: pd.DataFrame) -> DatasetSummary:

@@ -155,6 +155,14 @@ REASONS: dict[str, Reason] = {
     "disposition-unknown": Reason("issue", "study treatment ended before it was completed, and nothing says why"),
     "criterion-unknown": Reason("issue", "neither the data nor the enrolment log decide an eligibility criterion"),
     "criterion-contradicted": Reason("issue", "data and enrolment log disagree on an eligibility criterion"),
+    "value-implausible": Reason("issue", "a result is physiologically impossible; it is in LB, but not analysed"),
+    "analysis-date-partial": Reason(
+        "issue", "a date that a derivation needs is not known to the day; every day that it may mean was taken"
+    ),
+    "date-imputed": Reason("issue", "a date that is not known to the day was completed for analysis"),
+    "origin-unknown": Reason("issue", "what analysis counts from is not known; not evaluable, no time to event"),
+    "transplant-after-randomisation": Reason("issue", "a transplant after randomisation, and none before it"),
+    "event-before-origin": Reason("issue", "a death before the day that is counted from; it was not taken as an event"),
     "duplicate-key": Reason("issue", "another record has the same keys"),
 }
 

@@ -30,7 +30,8 @@ class Inputs:
     facts: resource type -> Facts. subjects: one row per subject (enrolment log), indexed by USUBJID.
     knowledge: code tables, units, terminology. cut: the data cut, a site day. built: datasets that this build makes.
     records: datasets made before, by the `needs` of the declaration. sequences: for a dataset that comes `last`, --SEQ of
-    the records of all others: dataset -> (index label of its records -> --SEQ).
+    the records of all others: dataset -> (index label of its records -> --SEQ). made: for an analysis dataset, the
+    finished datasets: dataset -> its variables, of these subjects. shared: what analysis datasets hand on to each other.
     """
 
     facts: Mapping[str, Facts]
@@ -41,6 +42,8 @@ class Inputs:
     built: frozenset[str] = frozenset()
     records: dict[str, Records] = field(default_factory=dict)
     sequences: dict[str, pd.Series[Any]] = field(default_factory=dict)
+    made: dict[str, pd.DataFrame] = field(default_factory=dict)
+    shared: dict[str, Any] = field(default_factory=dict)
 
     def frame(self, resource_type: str) -> pd.DataFrame:
         """Return a copy of the rows of one resource type, with `resource` and `row` for the trace."""
@@ -64,6 +67,8 @@ class Records:
     issues: columns record (index label or -1), USUBJID, code, message, and of one without a record perhaps resource and
     row: used, but a human should look.
     unmapped: columns kind, code, text, used (bool): codes no map knows.
+    used: of an analysis dataset, the SDTM or ADaM records that a value was made from: columns record, variable (empty:
+    of the record as a whole), dataset, source (variable), seq (--SEQ or ASEQ, NaN where the dataset has none).
     """
 
     frame: pd.DataFrame
@@ -72,6 +77,7 @@ class Records:
     issues: pd.DataFrame | None = None
     unmapped: pd.DataFrame | None = None
     related: pd.DataFrame | None = None
+    used: pd.DataFrame | None = None
 
 
 def parents_of(record: Any, variable: str, resource: str, row: Any) -> pd.DataFrame:
@@ -85,6 +91,13 @@ def related_to(record: Any, resource: str, row: Any, dataset: str = "") -> pd.Da
     """Return rows for Records.related; `record` and `row` are vectors of one length."""
     frame = pd.DataFrame({"record": record, "row": row})
     frame["resource"], frame["dataset"] = resource, dataset
+    return frame
+
+
+def used_of(record: Any, variable: Any, dataset: Any, source: Any, seq: Any = float("nan")) -> pd.DataFrame:
+    """Return rows for Records.used; `record` is a vector, the others vectors of its length or one value."""
+    frame = pd.DataFrame({"record": record})
+    frame["variable"], frame["dataset"], frame["source"], frame["seq"] = variable, dataset, source, seq
     return frame
 
 

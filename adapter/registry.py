@@ -103,4 +103,5 @@ def in_document_order(datasets: Sequence[Dataset]) -> list[Dataset]:
         "FINDINGS ABOUT",
         "RELATIONSHIP",
     ]
+    classes += ["SUBJECT LEVEL ANALYSIS DATASET", "OCCURRENCE DATA STRUCTURE", "BASIC DATA STRUCTURE"]
     return sorted(datasets, key=lambda d: (classes.index(d.cls) if d.cls in classes else len(classes), d.name))

@@ -56,13 +56,14 @@ def read_dataset(path: Path) -> pd.DataFrame:
 class Result:
     """The outcome of a build in folder `out`.
 
-    sdtm: dataset name -> frame, lazily. counts: what the closing table shows. exit_code: 0, or 3 with rejects.
+    sdtm, adam: dataset name -> frame, lazily. counts: what the closing table shows. exit_code: 0, or 3 with rejects.
     """
 
     def __init__(self, out: Path, counts: dict[str, Any]) -> None:
         self.out = out
         self.counts = counts
         self.sdtm = Datasets(out / "sdtm")
+        self.adam = Datasets(out / "adam")
 
     @property
     def exit_code(self) -> int:

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from adapter.errors import DeclarationError
-from adapter.records import Inputs, Records, issues_of, joined, parents_of, related_to
+from adapter.records import Inputs, Records, issues_of, joined, parents_of, related_to, used_of
 
 __all__ = [
     "ASSIGNED",
@@ -30,6 +30,7 @@ __all__ = [
     "DERIVED",
     "LABORATORY",
     "NOT_AVAILABLE",
+    "PREDECESSOR",
     "PROTOCOL",
     "Call",
     "Const",
@@ -53,11 +54,12 @@ __all__ = [
     "ref",
     "related_to",
     "setting",
+    "used_of",
     "whole",
 ]
 
 Type = Literal["Char", "Num"]
-Core = Literal["Req", "Exp", "Perm"]
+Core = Literal["Req", "Exp", "Perm", "Cond"]
 OriginType = Literal["Collected", "Derived", "Assigned", "Protocol", "Predecessor", "Not Available", "Other"]
 OriginSource = Literal["Investigator", "Sponsor", "Subject", "Vendor"]
 
@@ -75,6 +77,7 @@ LABORATORY = Origin("Collected", "Vendor")
 DERIVED = Origin("Derived", "Sponsor")
 ASSIGNED = Origin("Assigned", "Sponsor")
 PROTOCOL = Origin("Protocol", "Sponsor")
+PREDECESSOR = Origin("Predecessor")
 NOT_AVAILABLE = Origin("Not Available")
 
 
@@ -110,9 +113,10 @@ class Whole:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A value of the trial definition, by its dotted name."""
+    """A value of the trial definition, by its dotted name. missing: what stands for it in a trial without it."""
 
     name: str
+    missing: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +135,8 @@ class Call:
         text = " ".join((inspect.getdoc(self.function) or "").split("\n\n")[0].split())
         if not text:
             raise DeclarationError(f"{self.function.__qualname__} has no docstring, so its Method has no text")
-        names = {**{f"a{i}": _name(a) for i, a in enumerate(self.arguments)}, **resolved}
+        told = {k: _in_words(v) if isinstance(v, tuple) else v for k, v in resolved.items()}
+        names = {**{f"a{i}": _name(a) for i, a in enumerate(self.arguments)}, **told}
         try:
             return text.format(**names)
         except KeyError as e:
@@ -141,6 +146,10 @@ class Call:
 
 
 Source = Path | Const | Ref | Call | Setting
+
+
+def _in_words(names: tuple[Any, ...]) -> str:
+    return ", ".join(str(n).replace("_", " ") for n in names)
 
 
 def _name(argument: str | Ref | Whole) -> str:
@@ -171,8 +180,8 @@ def whole(dataset: str) -> Whole:
     return Whole(dataset)
 
 
-def setting(name: str) -> Setting:
-    return Setting(name)
+def setting(name: str, missing: str | None = None) -> Setting:
+    return Setting(name, missing)
 
 
 def call(function: Callable[..., Any], *arguments: str | Ref | Whole, **settings: Any) -> Call:
@@ -217,11 +226,13 @@ class ValueLevel:
     """Value-level metadata of one variable: one row per value of `by` (LBTESTCD, QNAM, TSPARMCD …) found in the data.
 
     Type, length and significant digits of each row are measured while the data are made; unit and codelist come from
-    the code tables.
+    the code tables. methods: the trial definition -> value of `by` -> the Method text of that row, where each has its
+    own (ADaM parameters); a value that it does not name has the Method of the variable.
     """
 
     variable: str
     by: str
+    methods: Callable[[Any], Mapping[str, str]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +242,7 @@ class Dataset:
     records: (Inputs) -> Records. Chooses the source rows; one row per future record.
     needs: datasets whose *records* must exist before this one's (DM needs EX and CM for RFSTDTC).
     last: its records point to records of others by their --SEQ (RELREC, CO), so it is made after all of them.
+    purpose: an Analysis dataset (ADaM) is made after all tabulation datasets, and reads those (Inputs.made).
     keys: variables that identify a record and give its sort order; --SEQ follows that order inside a subject.
     """
 
@@ -249,6 +261,7 @@ class Dataset:
     sequence: str | None = None
     comment: str | None = None
     last: bool = False
+    subclass: str | None = None
     _index: dict[str, Variable] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -11,7 +11,7 @@ from adapter.trial_rules import Action, Origin
 
 
 class EventSource(Part):
-    """Records that show a clinical event."""
+    """Records that show a clinical event, or grade one."""
 
     dataset: Literal["AE", "CE", "RS", "PR", "CM", "DM"] = about("Dataset")
     category: Text = about("--CAT")
@@ -23,7 +23,8 @@ class ClinicalEvent(Part):
 
     label: Text = about("EVNTDESC")
     sources: tuple[EventSource, ...] = about("Read in this order, one event per episode", min_length=1)
-    kinds: Words = about("Kinds the event may be of", ())
+    kinds: Words = about("--SCAT values the event may be of, where a record has one; none named = any", ())
+    grades: tuple[EventSource, ...] = about("Records that grade the event; their result is the grade", ())
 
 
 class TimeToEvent(Part):

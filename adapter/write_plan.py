@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from adapter.assemble import subject_order
 from adapter.output import OutputFolder
 from adapter.registry import shipped
+from adapter.spec import Dataset
 from adapter.subject_tasks import MapReceipt
 from adapter.tasks import Context, Setting
 from adapter.write_task import AssembleTask
@@ -16,6 +17,12 @@ from adapter.writers.description import Description, describe
 from adapter.writers.formats import SUFFIXES
 
 JSON_FORMATS = ("dataset-json", "ndjson")
+FOLDERS = {"Tabulation": "sdtm", "Analysis": "adam"}
+"""Purpose of a dataset -> the folder of OUT in which it stands."""
+
+
+def folder_of(d: Dataset) -> str:
+    return FOLDERS[d.purpose]
 
 
 class WritePlan:
@@ -27,7 +34,7 @@ class WritePlan:
         setting: Setting,
         context: Context,
         context_path: str,
-        define: Define,
+        defines: Sequence[Define],
         formats: Sequence[str],
     ) -> None:
         self.output = output
@@ -36,10 +43,11 @@ class WritePlan:
         self.path = context_path
         self.formats = formats
         self.described: dict[str, Description] = {}
-        for group in define.item_groups:
-            self.described[group.name] = describe(define, group, self._rows(group.name))
-            if any(f in formats for f in JSON_FORMATS):
-                check_metadata(self.described[group.name])
+        for define in defines:
+            for group in define.item_groups:
+                self.described[group.name] = describe(define, group, self._rows(group.name))
+                if any(f in formats for f in JSON_FORMATS):
+                    check_metadata(self.described[group.name])
 
     def _rows(self, name: str) -> int:
         if name in self.context.summaries:
@@ -62,7 +70,8 @@ class WritePlan:
             more = [r for r in receipts if d.name in r.extras]
             extra_order = tuple(subject_order([r.extra_counts[d.name] for r in more]))
             parts, extras = tuple(r.parts[d.name] for r in some), tuple(r.extras[d.name] for r in more)
-            found += self._of(d.name, False, parts, order, extras, extra_order, trace=True)
+            folder = folder_of(d)
+            found += self._of(d.name, False, parts, order, extras, extra_order, trace=True, folder=folder)
             supp = [r for r in receipts if d.name in r.supplements]
             if supp:
                 order = tuple(subject_order([r.supplement_summaries[d.name].subjects for r in supp]))
@@ -78,12 +87,13 @@ class WritePlan:
         extras: tuple[str, ...] = (),
         extra_order: tuple[tuple[int, int], ...] = (),
         trace: bool = False,
+        folder: str = FOLDERS["Tabulation"],
     ) -> list[AssembleTask]:
         """Return the tasks of one dataset, one per format; the first one writes the trace too."""
         whole = f"SUPP{name}" if supplement else name
         made = []
         for i, form in enumerate(self.formats):
-            path = str(self.output.path(f"sdtm/{whole.lower()}{SUFFIXES[form]}"))
+            path = str(self.output.path(f"{folder}/{whole.lower()}{SUFFIXES[form]}"))
             where = str(self.output.path(f"trace/{whole.lower()}.parquet")) if trace and i == 0 else ""
             made.append(
                 AssembleTask(

@@ -14,6 +14,7 @@ from adapter.assemble import TRACE_SCHEMA, expand_trace, extra_trace, in_order, 
 from adapter.define import supplement_dataset
 from adapter.errors import RunError
 from adapter.files import whole_file
+from adapter.lineage import USED_SCHEMA, used_trace
 from adapter.registry import shipped
 from adapter.spec import Dataset
 from adapter.summary import DatasetSummary
@@ -75,18 +76,20 @@ def _write(d: Dataset, s: DatasetSummary, task: AssembleTask) -> None:
         if task.trace:
             file = stack.enter_context(whole_file(Path(task.trace)))
             # statistics only of what a reader looks up by: those of the ids alone cost a fifth of the writing
+            schema = USED_SCHEMA if d.purpose == "Analysis" else TRACE_SCHEMA
             trace = stack.enter_context(
-                pq.ParquetWriter(file, TRACE_SCHEMA, compression="zstd", write_statistics=["USUBJID", "SEQ"])
+                pq.ParquetWriter(file, schema, compression="zstd", write_statistics=["USUBJID", "SEQ"])
             )
         f = stack.enter_context(whole_file(Path(task.path)))
         writer = stack.enter_context(_writer(d, s, task, f))
         for chunk in in_order(task.parts, task.order):
             writer.write(chunk)
-            if trace is not None:
+            if trace is not None and d.purpose == "Tabulation":
                 trace.write_table(expand_trace(d, s, chunk), row_group_size=TRACE_ROWS)
         if trace is not None:
             for chunk in in_order(task.extras, task.extra_order):
-                trace.write_table(extra_trace(d, chunk), row_group_size=TRACE_ROWS)
+                rows = used_trace(chunk) if d.purpose == "Analysis" else extra_trace(d, chunk)
+                trace.write_table(rows, row_group_size=TRACE_ROWS)
 
 
 def _writer(d: Dataset, s: DatasetSummary, task: AssembleTask, f: BinaryIO) -> AbstractContextManager[Writer, Any]:

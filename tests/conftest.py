@@ -84,7 +84,7 @@ def _deleting(request: bytes) -> bytes:
     return b'{"resourceType":"Bundle","type":"history","entry":[{"request":' + request + b"}]}"
 
 
-DATASETS = ("sdtm/*.xpt", "sdtm/define.xml")
+DATASETS = ("sdtm/*.xpt", "sdtm/define.xml", "adam/*.xpt", "adam/define.xml")
 EVERYTHING = (*DATASETS, "manifest.json", "trace/*.parquet", "rejects.ndjson", "data-issues.csv", "unmapped.csv")
 
 

@@ -27,6 +27,9 @@ BUILD = (
     "t = time.process_time()\n"
     "from adapter import build\n"
     "source, out, workers = sys.argv[1:4]\n"
+    "import adapter.registry\n"
+    "if sys.argv[4:] == ['sdtm']:\n"
+    "    adapter.registry.PACKAGES = ('mappings.sdtm',)\n"
     "build(source + '/fhir', out, enrolment=source + '/enrolment.csv', workers=int(workers), overwrite=True)\n"
 )
 
@@ -120,13 +123,15 @@ def pss_of_tree(root: int) -> int:
     return total
 
 
-def build(source: Path, out: Path, workers: int, core: int | None = None) -> dict[str, float]:
-    """Run a build in a process of its own; return CPU seconds, wall seconds, peak PSS in MB, and the stages' seconds."""
+def build(source: Path, out: Path, workers: int, core: int | None = None, *only: str) -> dict[str, float]:
+    """Run a build in a process of its own (`sdtm`: without the analysis datasets); return CPU seconds, wall seconds, peak PSS in MB, and the stages' seconds."""
     shutil.rmtree(out, ignore_errors=True)
     before = os.times()
     start = time.monotonic()
     pin = (lambda: os.sched_setaffinity(0, {core})) if core is not None else None
-    process = subprocess.Popen([sys.executable, "-c", BUILD, str(source), str(out), str(workers)], preexec_fn=pin)
+    process = subprocess.Popen(
+        [sys.executable, "-c", BUILD, str(source), str(out), str(workers), *only], preexec_fn=pin
+    )
     peak = 0
     over = threading.Event()
 
@@ -178,6 +183,12 @@ def main(quick: bool) -> None:
         say("\nrows of 25 columns per CPU second, one core; x: as fast as pandas or pyarrow")
         for line in lines(formats(100_000 if quick else 300_000)):
             say(line)
+        from tests.bench.bench_runs import run as runs
+
+        values = 1_000_000 if quick else 10_000_000
+        say(f"\nsustained runs over {values:,} daily values, CPU seconds on one core")
+        for name, seconds in runs(values).items():
+            say(f"  {name:24} {seconds:12.2f}")
         os.sched_setaffinity(0, everywhere)
         say("\nwhole build, one worker on one core")
         for name, folder in (("in order", source), ("shuffled", shuffled(source, work / "shuffled"))):
@@ -193,6 +204,12 @@ def main(quick: bool) -> None:
         say(f"  {small:>9,}: {two['wall']:6.1f} s, peak {two['pss']:,.0f} MB")
         shutil.rmtree(work / "shuffled")
         big = build(write_volume(large, work / "large"), work / "out", 2)
+        say("\nthe ADaM step beside the SDTM step (mapping and writing), one worker on one core, CPU seconds")
+        both, sdtm = (build(work / "large", work / "out", 1, core, *only) for only in ((), ("sdtm",)))
+        step = sdtm["  map"] + sdtm["  assemble"]
+        say(
+            f"  {large:>9,}: SDTM {step:.1f}, ADaM {both['  map'] + both['  assemble'] - step:.1f}; whole {both['cpu']:.1f}"
+        )
         say(
             f"  {large:>9,}: {big['wall']:6.1f} s, peak {big['pss']:,.0f} MB, {big['pss'] / two['pss']:.2f} x the smaller"
         )

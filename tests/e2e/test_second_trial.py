@@ -444,7 +444,8 @@ def test_a_setting_that_a_method_names_changes_that_method_and_its_data(
     changed = with_change(tmp_path / "t", 'untimed_at_baseline = "before"', 'untimed_at_baseline = "after"')
     out = package(demo10, changed, tmp_path / "out")
     # the Methods of LBLOBXFL and of EPOCH of findings, and both where there is an untimed result of the first day
-    names = differing(demo10_build.out, out)
+    # (ADaM rests on them: baseline is the same rule)
+    names = {n for n in differing(demo10_build.out, out) if not n.startswith(("adam/", "trace/ad"))}
     findings = {
         f"{folder}.{kind}"
         for d in ("lb", "mb", "vs", "rs")

@@ -93,7 +93,8 @@ def hospital(demo10: Cohort, demo10_build: Result) -> Hospital:
 def traces(demo10_build: Result) -> dict[str, dict[tuple[str, int, str], list[dict[str, Any]]]]:
     """Dataset -> (USUBJID, --SEQ, variable) -> trace rows."""
     made = {}
-    for path in sorted((demo10_build.out / "trace").glob("*.parquet")):
+    # the analysis datasets point to SDTM records, not to resources (test_adam_build.py)
+    for path in sorted(p for p in (demo10_build.out / "trace").glob("*.parquet") if not p.name.startswith("ad")):
         rows = pq.read_table(path).to_pandas()
         found: dict[tuple[str, int, str], list[dict[str, Any]]] = {}
         for row in rows.to_dict("records"):

@@ -50,6 +50,7 @@ LAYERS = (
         "analysis_plan",
         "registry",
         "evaluate",
+        "lineage",
         "summary",
         "supplement",
         "enrolment",
@@ -69,12 +70,16 @@ LAYERS = (
         "accounts",
         "define_lists",
         "define",
+        "define_document",
         "map",
         "assemble",
         "links",
         "docs",
         "result",
         "strict",
+        "defined",
+        "trace",
+        "trace_report",
     ),
     (
         "tasks",
@@ -137,7 +142,7 @@ def test_the_house_was_found() -> None:
 
 @pytest.mark.parametrize("path", ids(DECLARATIONS))
 def test_mappings_import_spec_and_derive_only(path: Path) -> None:
-    shared = "parts|timing|coding|conditions|findings|links|specimens|sdtm|adam"
+    shared = "parts|timing|coding|conditions|findings|links|specimens|sdtm|adam|analysis"
     allowed = re.compile(rf"adapter\.spec|adapter\.derive(\..+)?|mappings(\.({shared})(\..+)?)?")
     assert {m for m in ours(imports(path)) if not allowed.fullmatch(m)} == set()
 
