@@ -10,20 +10,7 @@ from adapter.trial import Trial
 from adapter.trial_events import TimeToEvent
 from adapter.trial_rules import Overall, ResponseParameter
 
-DAYS = (28, 56, 100, 180, 365)
-"""Landmarks of times to event, those up to the horizon of the parameter."""
-RELATED = ("RELATED", "PROBABLY RELATED", "POSSIBLY RELATED")
-"""Values of AEREL (mappings/codes/judgements.csv) that count as related to the treatment."""
-CHARACTERISTICS = (
-    Characteristic("AGE", "Age", numeric=True, unit="years"),
-    Characteristic("SEX", "Sex"),
-    Characteristic("RACE", "Race"),
-)
-
-
-def plan_of(
-    trial: Trial, days: tuple[int, ...] = DAYS, characteristics: tuple[Characteristic, ...] = CHARACTERISTICS
-) -> Plan:
+def plan_of(trial: Trial) -> Plan:
     """Return the plan of a trial. TRT01P and TRT01A are taken to hold the labels of its arms, as DM.ARM does.
 
     Raises TrialError unless the trial has one active and one reference arm.
@@ -45,11 +32,11 @@ def plan_of(
         safety=as_treated[0] if as_treated else a.population,
         supportive=tuple(f for f, p in populations.items() if p.arm == "planned" and set(p.needs) > set(main.needs)),
         responses=tuple(_responses(trial)),
-        times=tuple(_time(trial, code, t, days) for code, t in trial.time_to_event.items()),
-        characteristics=characteristics,
+        times=tuple(_time(trial, code, t, a.landmark_days) for code, t in trial.time_to_event.items()),
+        characteristics=tuple(Characteristic(c.variable, c.label, c.numeric, c.unit) for c in a.characteristics),
         confidence=float(a.confidence),
         not_evaluable_as=a.not_evaluable_as,
-        related=RELATED,
+        related=trial.safety.related,
         expected=trial.safety.toxicity.expected,
         sides=a.sides,
         continuity=a.difference_interval == "newcombe_continuity",

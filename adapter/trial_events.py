@@ -98,6 +98,7 @@ class Toxicity(Part):
     graded: Words = about("LBTESTCDs graded, chemistry")
     expected: Words = about("LBTESTCDs graded too, flagged as expected, underlying disease")
     to_adverse_events: bool = about("A grade becomes an AE record; false = an AE candidate in a listing")
+    candidate_grade: Count = about("Grade from which a worsening after first treatment is listed as an AE candidate")
 
 
 class Safety(Part):
@@ -106,6 +107,7 @@ class Safety(Part):
     emergence: Emergence = about("Treatment-emergent events")
     dose_limiting: DoseLimiting = about("Dose-limiting toxicity")
     suspension: Suspension = about("Suspension signals")
+    related: Words = about("AEREL values that mean related to the product")
     modification_grade: Count = about("Grade from which an event related to the product asks for a lower dose")
     reaction_hours: Count = about("Hours after an administration in which an infusion reaction is looked for")
     reaction_medications: Words = about("Medication groups that show a reaction")

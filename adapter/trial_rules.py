@@ -207,6 +207,15 @@ class Population(Part):
     arm: Literal["planned", "actual"] = about("Analysed as randomised or as treated")
 
 
+class Characteristic(Part):
+    """A variable of ADSL that the table of baseline characteristics describes."""
+
+    variable: Code8 = about("Variable of ADSL")
+    label: Text = about("Name in the table")
+    numeric: bool = about("Described by mean and quartiles; false: by counts", False)
+    unit: str = about("Unit, for the label", "")
+
+
 class Analysis(Part):
     """The primary analysis."""
 
@@ -225,3 +234,7 @@ class Analysis(Part):
     delayed_entry_at: Literal["randomisation", "none"] = about(
         "When arms are compared on time from transplant, subjects enter the risk set here"
     )
+    landmark_days: tuple[Count, ...] = about(
+        "Days, as AVAL of ADTTE counts them, on which times to event are reported, up to the parameter's horizon"
+    )
+    characteristics: tuple[Characteristic, ...] = about("Baseline characteristics, in this order", ())
