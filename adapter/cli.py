@@ -1,6 +1,7 @@
 """The command fhir2cdisc: argument parsing, progress and exit codes; the work is done by adapter.run and its like.
 
-Exit codes: 0 done; 3 done, but `build` rejected something, or `codes check` found what no table knows; 2 bad arguments
+Exit codes: 0 done; 3 done, but `build` rejected something, or `codes check` found what no table knows; 4 `signals` found
+a suspension signal; 2 bad arguments
 or input that cannot be read; 1 any other failure; 130 and 143 stopped by Ctrl-C or SIGTERM. Results go to stdout,
 progress and errors to stderr.
 """
@@ -27,7 +28,7 @@ from typing import Any
 import click
 
 from adapter import __version__
-from adapter.commands import TRIAL, TRIAL_OPTION, codes, say, swallow, trace
+from adapter.commands import TRIAL, TRIAL_OPTION, codes, say, signals, swallow, trace
 from adapter.errors import AdapterError, InputError, OutputError, unknown
 from adapter.writers.formats import SUFFIXES, chosen
 
@@ -231,6 +232,7 @@ def _rejected(out: Path) -> Counter[str]:
 
 cli.add_command(codes)
 cli.add_command(trace)
+cli.add_command(signals)
 
 
 @cli.command()

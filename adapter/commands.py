@@ -82,3 +82,29 @@ def trace(out: str, dataset: str, usubjid: str, which: str | None, site: str | N
     found = chain(out, dataset, usubjid, which, site)
     say([trace_report.as_json(found)] if as_json else trace_report.as_lines(found))
     return 0
+
+
+@click.command(short_help="List the safety signals of a build.")
+@click.argument("out", metavar="OUT")
+@TRIAL_OPTION
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print one row per finding and source line as CSV.")
+def signals(out: str, trial: str, as_json: bool, as_csv: bool) -> int:
+    """List suspension and dose-modification signals, infusion reactions, events unresolved at last contact, and laboratory
+    results that may be adverse events, each with its source records.
+
+    OUT is the folder of a build. A finding marked ? is open: a date, grade or relationship is not known.
+
+    Exit code 0: listed. 4: there is a suspension signal. 2: no such build, or one of another trial.
+    """
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv exclude each other.")
+    from adapter import signals_report
+    from adapter.signals import signals_of
+
+    found = signals_of(out, trial)
+    if as_json or as_csv:
+        say([signals_report.as_json(found) if as_json else signals_report.as_csv(found).removesuffix("\n")])
+    else:
+        say(signals_report.as_lines(found))
+    return 4 if found.suspended else 0

@@ -7,6 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from adapter.codes import CodeTable, load_codes
+from adapter.derive.toxicity import KEY, Rule, rules_of
 from adapter.dictionaries import Dictionaries, load_dictionaries
 from adapter.site_codes import site_products, with_site_codes
 from adapter.terminology import Terminology
@@ -58,3 +59,9 @@ def load_knowledge(trial: Trial, site: Path | None, coding: Path | None = None) 
         Terminology.load(*folders),
         load_dictionaries(coding),
     )
+
+
+def toxicity_rules(trial: Trial) -> tuple[Rule, ...]:
+    """Return the CTCAE grades of laboratory results in the trial's version: shipped, then the trial's own rows."""
+    table = load_codes("toxicity", files("mappings.codes"), trial.folder, key=KEY)
+    return rules_of(table, trial.standards.ctcae)

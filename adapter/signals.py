@@ -1,0 +1,191 @@
+"""Safety signals and listings of a finished build (protocol §7), each with its source records.
+
+    found = signals_of("out", "pgf_msc")
+    found.suspended        # whether a suspension signal exists
+
+Reads SDTM datasets and OUT/trace only, so that a package without ADaM can be watched too; what ADLB says of results that
+are physiologically impossible is heeded where it is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from adapter.derive import signals as rules
+from adapter.derive.toxicity import Rule
+from adapter.knowledge import toxicity_rules
+from adapter.package import Package
+
+SUSPENSION, MODIFICATION = "SUSPENSION", "DOSE MODIFICATION"
+REACTION, UNRESOLVED, LABORATORY = "INFUSION REACTION", "UNRESOLVED EVENT", "LABORATORY CANDIDATE"
+KINDS = (SUSPENSION, MODIFICATION, REACTION, UNRESOLVED, LABORATORY)
+EXPECTED = "expected"
+LOOKED_AT = {
+    "AE": "adverse events",
+    "EX": "infusions, and all that follows them",
+    "PR": "ventilation",
+    "CM": "drugs against reactions",
+    "LB": "laboratory candidates",
+}
+"""Datasets without which something is not looked for; DM is always needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One line of input behind a record: keyed_id leads to the hospital's own record with the site's link files."""
+
+    dataset: str
+    seq: int | None
+    resource: str
+    keyed_id: str
+    version: str
+    file: str
+    line: int
+
+
+@dataclass(slots=True)
+class Signal:
+    """One finding. sure: false where a fact that is not known leaves it open; remark says which.
+
+    seq is None in DM. dose: the dose it follows, `EX 2 2024-03-08T10:00:00`. expected: of the underlying disease.
+    """
+
+    kind: str
+    rule: str
+    sure: bool
+    expected: bool
+    usubjid: str
+    arm: str
+    dataset: str
+    seq: int | None
+    date: str
+    what: str
+    dose_seq: int | None
+    dose_date: str
+    remark: str
+    sources: list[Source] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Signals:
+    """All findings of a package, by kind, subject and date; `missing`: what was not looked for, and why."""
+
+    study: str
+    data_cut: str
+    found: list[Signal]
+    missing: list[str]
+
+    @property
+    def suspended(self) -> bool:
+        """Whether a suspension signal exists; one that is not sure counts."""
+        return any(s.kind == SUSPENSION for s in self.found)
+
+
+def signals_of(out: Path | str, trial: str) -> Signals:
+    """Return the signals of the build in folder `out`. Raises InputError where it is no build of that trial."""
+    package = Package(out, trial)
+    package.frame("DM")
+    missing = [f"{name} is not in the package: no {what} looked for" for name, what in LOOKED_AT.items()]
+    missing = [m for m in missing if m.split(" ")[0] not in package.files]
+    arms = package.columns("DM", ["USUBJID", "ARMCD"]).set_index("USUBJID")["ARMCD"].to_dict()
+    found = []
+    for kind, frame in _findings(package):
+        for r in frame.sort_values(["USUBJID", "DTC", "DATASET", "SEQ", "RULE"], kind="stable").to_dict("records"):
+            found.append(_signal(package, kind, {str(k): v for k, v in r.items()}, arms))
+    return Signals(package.trial.study.id, str(package.manifest.get("data_cut", "")), found, missing)
+
+
+def _findings(p: Package) -> Iterator[tuple[str, pd.DataFrame]]:
+    s, defined = p.trial.safety, p.trial.medications
+    products = sorted({t.product for a in p.trial.arms.values() for t in a.treatment.values() if t.product})
+    doses = p.columns("EX", ["USUBJID", "EXTRT", "EXSTDTC", "EXENDTC"], ["EXSEQ"])
+    doses = doses[doses["EXTRT"].isin(products)].reset_index(drop=True)
+    events = ["USUBJID", "AETERM", "AEDECOD", "AEREL", "AETOXGR", "AEOUT", "AESLIFE", "AESDTH"]
+    ae = p.columns("AE", [*events, "AESTDTC", "AEENDTC", "AEENRTPT"], ["AESEQ"])
+    pr = p.columns("PR", ["USUBJID", "PRTRT", "PRDECOD", "PRCAT", "PRINDC", "PRSTDTC"], ["PRSEQ"])
+    cm = p.columns("CM", ["USUBJID", "CMTRT", "CMDECOD", "CMCAT", "CMSTDTC"], ["CMSEQ"])
+    stop = s.suspension
+    suspension = [
+        rules.find_ventilation(pr, doses, stop.ventilation_category, stop.ventilation_reasons, stop.days),
+        rules.find_severe_toxicity(ae, doses, s.related, stop.grade, stop.days),
+    ]
+    if stop.death:
+        suspension.append(rules.find_deaths(_people(p), doses, stop.days))
+    yield SUSPENSION, pd.concat(suspension, ignore_index=True)
+    yield MODIFICATION, rules.find_modifications(ae, doses, s.related, s.modification_grade)
+    groups = {m: (defined[m].category, defined[m].substances) for m in s.reaction_medications}
+    yield REACTION, rules.find_reactions(ae, cm, doses, groups, s.reaction_hours)
+    yield UNRESOLVED, rules.find_unresolved(ae)
+    grades = {"graded": s.toxicity.graded, EXPECTED: s.toxicity.expected}
+    table: tuple[Rule, ...] = toxicity_rules(p.trial)
+    untimed = p.trial.reference_dates.untimed_at_baseline
+    yield LABORATORY, rules.find_laboratory(_results(p), table, grades, s.toxicity.candidate_grade, untimed)
+
+
+def _people(p: Package) -> pd.DataFrame:
+    """Return DM with LASTALIVE: a death of unknown date is not before the subject was last known alive (ADSL, else DM)."""
+    dm = p.columns("DM", ["USUBJID", "DTHFL", "DTHDTC", "RFSTDTC"])
+    alive = p.columns("ADSL", ["USUBJID"], ["LSTALVDT"])
+    day = pd.to_datetime(alive["LSTALVDT"], unit="D", origin="1960-01-01").dt.strftime("%Y-%m-%d")
+    known = pd.Series(day.to_numpy(), index=alive["USUBJID"])
+    last = dm["USUBJID"].map(known).fillna("").astype("str")
+    return dm.assign(LASTALIVE=last.where(last != "", dm["RFSTDTC"]))
+
+
+def _results(p: Package) -> pd.DataFrame:
+    """Return LB with RFSTDTC, without the results that ADLB excludes with a reason (EXCLREAS)."""
+    text = ["USUBJID", "LBTESTCD", "LBTEST", "LBSTRESC", "LBSTRESU", "LBSPEC", "LBLOBXFL", "LBDTC"]
+    lb = p.columns("LB", text, ["LBSEQ", "LBSTRESN", "LBSTNRLO", "LBSTNRHI"])
+    start = p.columns("DM", ["USUBJID", "RFSTDTC"]).set_index("USUBJID")["RFSTDTC"]
+    lb["RFSTDTC"] = lb["USUBJID"].map(start).fillna("").astype("str")
+    out = p.columns("ADLB", ["USUBJID", "EXCLREAS"], ["LBSEQ"])
+    out = out.loc[out["EXCLREAS"] != "", ["USUBJID", "LBSEQ"]]
+    odd = pd.MultiIndex.from_frame(lb[["USUBJID", "LBSEQ"]]).isin(pd.MultiIndex.from_frame(out))
+    return lb[~odd].reset_index(drop=True)
+
+
+def _signal(p: Package, kind: str, r: dict[str, Any], arms: dict[Any, Any]) -> Signal:
+    expected = kind == LABORATORY and r["RULE"] == EXPECTED
+    seq, dose = (None if pd.isna(r[c]) else int(r[c]) for c in ("SEQ", "DOSESEQ"))
+    made = Signal(
+        kind,
+        "expected, underlying disease" if expected else str(r["RULE"]),
+        bool(r["SURE"]),
+        expected,
+        str(r["USUBJID"]),
+        str(arms.get(r["USUBJID"], "")),
+        str(r["DATASET"]),
+        seq,
+        str(r["DTC"]),
+        str(r["WHAT"]),
+        dose,
+        str(r["DOSEDTC"]),
+        str(r["REMARK"]),
+    )
+    made.sources = list(_sources(p, made.usubjid, made.dataset, seq, r["VARIABLES"].split(",")))
+    if dose is not None:
+        made.sources += _sources(p, made.usubjid, "EX", dose, ["EXTRT", "EXSTDTC"])
+    return made
+
+
+def _sources(p: Package, usubjid: str, dataset: str, seq: int | None, variables: list[str]) -> Iterator[Source]:
+    """Yield the lines that the named variables of a record were read from, each line once."""
+    rows = p.rows(dataset, usubjid)
+    if not len(rows):
+        return
+    mine = rows[rows["VARIABLE"].isin(variables)] if seq is None else rows[rows["SEQ"] == seq]
+    if seq is not None and mine["VARIABLE"].isin(variables).any():
+        mine = mine[mine["VARIABLE"].isin(variables)]
+    seen = set()
+    for r in mine.to_dict("records"):
+        version = "" if pd.isna(r["VERSION"]) else str(r["VERSION"])
+        file = p.inputs.get(int(r["FILE"]), str(r["FILE"]))
+        made = Source(dataset, seq, str(r["RESOURCE"]), str(r["KEYED_ID"]), version, file, int(r["LINE"]))
+        if made not in seen:
+            seen.add(made)
+            yield made
