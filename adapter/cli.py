@@ -28,7 +28,7 @@ from typing import Any
 import click
 
 from adapter import __version__
-from adapter.commands import TRIAL, TRIAL_OPTION, codes, say, signals, swallow, trace
+from adapter.commands import TRIAL, TRIAL_OPTION, analyse, codes, say, signals, swallow, trace
 from adapter.errors import AdapterError, InputError, OutputError, unknown
 from adapter.writers.formats import SUFFIXES, chosen
 
@@ -233,6 +233,7 @@ def _rejected(out: Path) -> Counter[str]:
 cli.add_command(codes)
 cli.add_command(trace)
 cli.add_command(signals)
+cli.add_command(analyse)
 
 
 @cli.command()

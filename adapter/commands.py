@@ -108,3 +108,27 @@ def signals(out: str, trial: str, as_json: bool, as_csv: bool) -> int:
     else:
         say(signals_report.as_lines(found))
     return 4 if found.suspended else 0
+
+
+@click.command(short_help="Write the protocol's tables of a build.")
+@click.argument("out", metavar="OUT")
+@TRIAL_OPTION
+@click.option("--overwrite", is_flag=True, help="Replace an earlier analysis in the folder.")
+def analyse(out: str, trial: str, overwrite: bool) -> int:
+    """Write the primary, secondary and safety tables of a build to OUT/analysis, as HTML and CSV, with the analysis-results
+    dataset (results.csv), and Analysis Results Metadata to OUT/adam/define.xml.
+
+    A table whose dataset is not in the package is named as not built.
+
+    Exit code 0: written. 2: no such build, no analysis datasets, or an earlier analysis without --overwrite.
+    """
+    from adapter.analyse import PAGE
+    from adapter.analyse import analyse as run
+    from adapter.progress import aligned
+
+    done = run(out, trial, overwrite)
+    rows = [("Table", "results", "not estimable", "")]
+    rows += [(t.id, f"{len(t.results):,}", f"{sum(bool(r.why) for r in t.results):,}", t.title) for t in done.tables]
+    say([f"Study {done.study}, data cut {done.data_cut}", "", *aligned(rows, {1, 2}), "", *done.not_built])
+    say([f"Analysis: {done.folder / PAGE}"])
+    return 0

@@ -14,7 +14,7 @@ import re
 import shutil
 from pathlib import Path
 
-from adapter.errors import OutputError, RunError
+from adapter.errors import InputError, OutputError, RunError
 from adapter.files import PART, fsync_folder, json_bytes, locked
 
 MANIFEST = "manifest.json"
@@ -33,6 +33,7 @@ class OutputFolder:
 
     def __init__(self, folder: Path, overwrite: bool) -> None:
         self.folder = folder
+        self.kept: set[str] = set()  # files of the earlier build that stay although they are not staged
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock: int | None = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -106,7 +107,7 @@ class OutputFolder:
                 if name not in self.old and os.path.lexists(self.folder / name):
                     raise OutputError(f"{self.folder / name} came into being during the build; nothing was replaced")
                 _sync(self.staging / name)
-            for journal, files in ((_WHILE, {*names, *self.old}), (_AFTER, {*names})):
+            for journal, files in ((_WHILE, {*names, *self.old}), (_AFTER, {*names, *self.kept})):
                 _write(self.staging / journal, json_bytes({"files": sorted(files)}))
             folders = {self.folder, *((self.folder / n).parent for n in names)}
             for one in folders:
@@ -124,7 +125,7 @@ class OutputFolder:
         fsync_folder(self.folder)
         for name in [n for n in names if n != last]:
             os.replace(self.staging / name, self.folder / name)
-        for name in sorted(set(self.old) - set(names) - {last}):
+        for name in sorted(set(self.old) - set(names) - self.kept - {last}):
             (self.folder / name).unlink(missing_ok=True)
         for one in folders:
             fsync_folder(one)
@@ -141,6 +142,28 @@ class OutputFolder:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+
+class Addition(OutputFolder):
+    """A folder `part` of files that is added to a finished build, which stays as it is but for the files staged again.
+
+    Raises InputError where the folder holds no finished build, OutputError where it cannot be used, or has the part
+    already and `overwrite` is not said.
+    """
+
+    def __init__(self, folder: Path, part: str, overwrite: bool) -> None:
+        if not (folder / MANIFEST).is_file():
+            raise InputError(f"{folder} is no finished build: it has no {MANIFEST}")
+        super().__init__(folder, overwrite=True)
+        self.part = part
+        self.kept = {n for n in self.old if not self.part_of(n)}
+        if len(self.kept) < len(self.old) and not overwrite:
+            self.abandon()
+            raise OutputError(f"{folder / part} holds an earlier result; say --overwrite to replace it")
+
+    def part_of(self, name: str) -> bool:
+        """Whether a file, by its name relative to OUT, belongs to the part."""
+        return name.startswith(f"{self.part}/")
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -11,10 +11,28 @@ from adapter.stats.efficacy import response_table
 from adapter.stats.event_times import time_table
 from adapter.stats.plan import Plan, Role
 from adapter.stats.results import Table
-from adapter.stats.safety import adverse_event_tables, shift_table
+from adapter.stats.safety import ADAE, ADLB, adverse_event_tables, shift_table
 from adapter.stats.subjects import baseline_table, population_table
 
 ROLES: tuple[Role, ...] = ("primary", "secondary", "sensitivity", "descriptive")
+MADE = {
+    "ADRS": ("Response", ("PARAMCD",)),
+    "ADTTE": ("Time to event", ("PARAMCD",)),
+    "ADAE": ("Adverse events", ADAE),
+    "ADLB": ("Shift of laboratory grades", ADLB),
+}
+"""Dataset -> what is made of it, and the variables without which nothing is."""
+
+
+def not_built(datasets: Mapping[str, pd.DataFrame]) -> dict[str, str]:
+    """Return, for each dataset that the tables want and that is not there or lacks a variable, what is not built and why."""
+    found = {}
+    for name, (title, needed) in MADE.items():
+        if name not in datasets:
+            found[name] = f"{title}: not built, the package has no {name}"
+        elif lacking := [v for v in needed if v not in datasets[name].columns]:
+            found[name] = f"{title}: not built, {name} has no {', '.join(lacking)}"
+    return found
 
 
 def tables_of(datasets: Mapping[str, pd.DataFrame], plan: Plan) -> list[Table]:

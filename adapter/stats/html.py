@@ -20,14 +20,15 @@ td { text-align: right; }
 """.strip()
 
 
-def page(title: str, tables: Iterable[Table]) -> str:
-    """Return an HTML page with the tables, a list of them first. Everything that comes from data is escaped."""
+def page(title: str, tables: Iterable[Table], remarks: Iterable[str] = ()) -> str:
+    """Return an HTML page with the tables, a list of them and remarks first. Everything that comes from data is escaped."""
     shown = list(tables)
     links = "\n".join(f'<li><a href="#{escape(t.id)}">{escape(t.title)}</a></li>' for t in shown)
+    said = "".join(f"<p>{escape(r)}</p>\n" for r in remarks)
     body = "\n".join(_table(t) for t in shown)
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(title)}</title>\n'
-        f"<style>\n{_STYLE}\n</style>\n</head>\n<body>\n<h1>{escape(title)}</h1>\n<ul>\n{links}\n</ul>\n{body}\n"
+        f"<style>\n{_STYLE}\n</style>\n</head>\n<body>\n<h1>{escape(title)}</h1>\n<ul>\n{links}\n</ul>\n{said}{body}\n"
         "</body>\n</html>\n"
     )
 

@@ -12,6 +12,7 @@ from adapter.stats.results import Table, columns_of
 
 NOT_CODED = "(not coded)"
 ADAE = ("USUBJID", "TRTEMFL", "AEBODSYS", "AEDECOD", "AETERM", "AESER", "AETOXGR", "AEREL", "AESDTH", "DLTFL")
+ADLB = ("USUBJID", "PARAMCD", "PARAM", "ONTRTFL", "BTOXGRL", "BTOXGRH", "ATOXGRL", "ATOXGRH")
 GRADES = ("0", "1", "2", "3", "4")
 MISSING = "missing"
 
@@ -159,8 +160,7 @@ def shift_table(adsl: pd.DataFrame, adlb: pd.DataFrame, plan: Plan) -> Table:
         "Grades by CTCAE; missing: the grade is not known.",
     )
     subjects = subjects_of(adsl, plan, plan.safety, "TRT01A")
-    grades = ["BTOXGRL", "BTOXGRH", "ATOXGRL", "ATOXGRH"]
-    lb = columns_of(adlb, "ADLB", ["USUBJID", "PARAMCD", "PARAM", "ONTRTFL", *grades])
+    lb = columns_of(adlb, "ADLB", ADLB)
     lb = lb[lb["ONTRTFL"] == "Y"].merge(subjects, on="USUBJID")
     for testcd, own in lb.groupby("PARAMCD", sort=True):
         for letter, direction in (("L", "low"), ("H", "high")):

@@ -94,7 +94,7 @@ LAYERS = (
         "deliver",
         "progress",
     ),
-    ("run", "codes_check", "__init__", "package", "signals", "signals_report", "analyse"),
+    ("run", "codes_check", "__init__", "package", "signals", "signals_report", "results_displays", "analyse"),
     ("cli", "__main__", "commands", "codes_report", "doctor"),
 )
 

@@ -1,0 +1,82 @@
+"""Which data each table was made from, as Analysis Results Metadata says it: from the tables and the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from adapter.stats.plan import Plan
+from adapter.stats.results import Result, Table
+from adapter.writers.results_metadata import AnalysisDataset, AnalysisResult, Display, Purpose, Where
+
+BY_PARAMETER = ("ADRS", "ADTTE", "ADLB")
+"""Datasets whose tables have a part per PARAMCD (Result.section)."""
+VARIABLES = {
+    "ADRS": ("AVALC",),
+    "ADTTE": ("AVAL", "CNSR", "STARTDT"),
+    "ADAE": ("AEBODSYS", "AEDECOD", "AESER", "AETOXGR", "AEREL", "AESDTH", "DLTFL"),
+    "ADLB": ("BTOXGRL", "BTOXGRH", "ATOXGRL", "ATOXGRH"),
+}
+CONDITIONS = {
+    "ADAE": (Where("TRTEMFL", "Y"),),
+    "ADLB": (Where("ONTRTFL", "Y"),),
+}
+PRIMARY: Purpose = "PRIMARY OUTCOME MEASURE"
+SECONDARY: Purpose = "SECONDARY OUTCOME MEASURE"
+EXPLORATORY: Purpose = "EXPLORATORY OUTCOME MEASURE"
+
+
+def displays(tables: Iterable[Table], plan: Plan) -> tuple[Display, ...]:
+    """Return the display of every table that has results."""
+    return tuple(Display(t.id, t.title, tuple(_results(t, plan))) for t in tables if t.results)
+
+
+def _results(table: Table, plan: Plan) -> Iterator[AnalysisResult]:
+    """Yield one analysis result per parameter, or per variable of ADSL; one for a table of events."""
+    parts: dict[str, list[Result]] = {}
+    for r in table.results:
+        parts.setdefault("" if table.dataset == "ADAE" else r.section, []).append(r)
+    for section, found in parts.items():
+        labels = list(dict.fromkeys(r.label for r in found))
+        name = labels[0] if len(labels) == 1 else section
+        yield AnalysisResult(
+            section or "ALL",
+            f"{table.title}: {name}" if section else table.title,
+            _purpose(table, section, plan),
+            tuple(_datasets(table, section, plan)),
+            _documentation(table, found),
+            table.dataset if table.dataset in BY_PARAMETER else "",
+        )
+
+
+def _datasets(table: Table, section: str, plan: Plan) -> Iterator[AnalysisDataset]:
+    arm = "TRT01A" if plan.safety in (table.population, section) else "TRT01P"
+    population = table.population or section
+    where = (Where(population, "Y"),) if population in plan.populations else ()
+    own = (section,) if table.dataset == "ADSL" and section not in plan.populations else ()
+    yield AnalysisDataset("ADSL", where, (arm, *own))
+    if table.dataset != "ADSL":
+        chosen = (Where("PARAMCD", section),) if table.dataset in BY_PARAMETER else ()
+        conditions = (*chosen, *CONDITIONS.get(table.dataset, ()))
+        yield AnalysisDataset(table.dataset, conditions, VARIABLES[table.dataset])
+
+
+def _purpose(table: Table, section: str, plan: Plan) -> Purpose:
+    """The primary endpoints in the main population are primary; secondary ones, and times to event that are compared, \
+secondary; everything else supports them."""
+    if table.population != plan.population:
+        return EXPLORATORY
+    if table.dataset == "ADRS":
+        named = {table.id: role for role in ("primary", "secondary") if f"-{role}-" in table.id}
+        return {"primary": PRIMARY, "secondary": SECONDARY}.get(named.get(table.id, ""), EXPLORATORY)
+    compared = {t.paramcd for t in plan.times if t.compared}
+    return SECONDARY if table.dataset == "ADTTE" and section in compared else EXPLORATORY
+
+
+def _documentation(table: Table, found: list[Result]) -> str:
+    """Return the methods, the records that each statistic counts, and the footnotes of the table, in words."""
+    methods = sorted({r.method for r in found if r.method})
+    selected = list(dict.fromkeys(r.selection for r in found if r.selection))
+    said = [f"Methods: {'; '.join(methods)}." if methods else "Counts."]
+    if len(selected) <= 4:
+        said += [f"Records: {s}." for s in selected]
+    return " ".join([*said, *table.footnotes])
