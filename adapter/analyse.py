@@ -9,7 +9,8 @@ per statistic, unrounded, with dataset, population and selection). The same buil
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -24,6 +25,7 @@ from adapter.results_displays import displays
 from adapter.sources.files import sha256_of
 from adapter.stats.analysis import not_built, tables_of
 from adapter.stats.html import page
+from adapter.stats.plan import Plan
 from adapter.stats.results import Table, results_csv
 from adapter.stats.table_csv import table_csv
 from adapter.writers.define_xml import define_html
@@ -75,17 +77,19 @@ def analyse(out: str | os.PathLike[str], trial: str = "pgf_msc", overwrite: bool
 
 
 def _write(package: Package, output: Addition, define: Path) -> Analysed:
-    plan = plan_of(package.trial)
     datasets: dict[str, pd.DataFrame] = {n: package.frame(n) for n in USED if n in package.files}
-    gaps = not_built(datasets)
-    tables = tables_of({n: f for n, f in datasets.items() if n not in gaps}, plan)
+    missing = not_built(datasets)
+    datasets = {n: f for n, f in datasets.items() if n not in missing}
+    plan, lacking = _in_package(plan_of(package.trial), datasets)
+    gaps = (*missing.values(), *lacking)
+    tables = tables_of(datasets, plan)
     cut = str(package.manifest.get("data_cut", ""))
     title = f"{package.trial.study.id}: analysis, data cut {cut}"
 
     def put(name: str, text: str) -> None:
         output.path(name).write_text(text, encoding="utf-8", newline="")
 
-    put(f"{FOLDER}/{PAGE}", page(title, tables, gaps.values()))
+    put(f"{FOLDER}/{PAGE}", page(title, tables, gaps))
     put(f"{FOLDER}/{RESULTS}", results_csv(tables))
     for t in tables:
         put(f"{FOLDER}/{t.id}.csv", table_csv(t))
@@ -94,7 +98,24 @@ def _write(package: Package, output: Addition, define: Path) -> Analysed:
     output.path(DEFINE).write_bytes(document)
     output.path("adam/define.html").write_bytes(define_html(document))
     output.path(MANIFEST).write_bytes(json_bytes(_manifest(package, output)))
-    return Analysed(package.out / FOLDER, package.trial.study.id, cut, tuple(tables), tuple(gaps.values()))
+    return Analysed(package.out / FOLDER, package.trial.study.id, cut, tuple(tables), gaps)
+
+
+def _in_package(plan: Plan, datasets: Mapping[str, pd.DataFrame]) -> tuple[Plan, list[str]]:
+    """Return the plan without the parameters that no subject has a record of, and what is not built therefore.
+
+    Everybody would count as not evaluable otherwise, and a rate of 0 % would stand for a parameter that was never made.
+    """
+    there = {n: set(datasets[n]["PARAMCD"]) for n in ("ADRS", "ADTTE") if n in datasets}
+    gone = [("ADRS", r.paramcd, r.label) for r in plan.responses] + [("ADTTE", t.paramcd, t.label) for t in plan.times]
+    gone = [g for g in dict.fromkeys(gone) if g[0] in there and g[1] not in there[g[0]]]
+    codes = {code for _, code, _ in gone}
+    kept = replace(
+        plan,
+        responses=tuple(r for r in plan.responses if r.paramcd not in codes),
+        times=tuple(t for t in plan.times if t.paramcd not in codes),
+    )
+    return kept, [f"{label}: not built, {name} has no record of {code}" for name, code, label in gone]
 
 
 def _manifest(package: Package, output: Addition) -> dict[str, object]:

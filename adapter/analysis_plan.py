@@ -10,6 +10,7 @@ from adapter.trial import Trial
 from adapter.trial_events import TimeToEvent
 from adapter.trial_rules import Overall, ResponseParameter
 
+
 def plan_of(trial: Trial) -> Plan:
     """Return the plan of a trial. TRT01P and TRT01A are taken to hold the labels of its arms, as DM.ARM does.
 
@@ -32,7 +33,7 @@ def plan_of(trial: Trial) -> Plan:
         safety=as_treated[0] if as_treated else a.population,
         supportive=tuple(f for f, p in populations.items() if p.arm == "planned" and set(p.needs) > set(main.needs)),
         responses=tuple(_responses(trial)),
-        times=tuple(_time(trial, code, t, a.landmark_days) for code, t in trial.time_to_event.items()),
+        times=tuple(_times(trial)),
         characteristics=tuple(Characteristic(c.variable, c.label, c.numeric, c.unit) for c in a.characteristics),
         confidence=float(a.confidence),
         not_evaluable_as=a.not_evaluable_as,
@@ -58,17 +59,31 @@ def _responses(trial: Trial) -> Iterator[Response]:
             yield Response(code, overall.label, overall.responders, "secondary")
     for code, late in response.sensitivity.items():
         yield Response(code, late.label, known[late.base].responders, "sensitivity")
+    for s in trial.sensitivity.values():
+        for base, code in s.parameters.items():
+            if base in known:
+                yield Response(code, f"{known[base].label}: {s.label}", known[base].responders, "sensitivity")
     for code, after in trial.after_transplant.parameters.items() if trial.after_transplant else ():
         yield Response(code, after.label, ("Y",), "descriptive")
 
 
-def _time(trial: Trial, code: str, t: TimeToEvent, days: tuple[int, ...]) -> TimeTo:
+def _times(trial: Trial) -> Iterator[TimeTo]:
+    for code, t in trial.time_to_event.items():
+        yield _time(trial, code, t.label, t)
+    for s in trial.sensitivity.values():
+        for base, code in s.parameters.items():
+            if base in trial.time_to_event:
+                t = trial.time_to_event[base]
+                yield _time(trial, code, f"{t.label}: {s.label}", t)
+
+
+def _time(trial: Trial, code: str, label: str, t: TimeToEvent) -> TimeTo:
     delayed = t.descriptive and trial.analysis.delayed_entry_at == "randomisation"
     return TimeTo(
         code,
-        t.label,
+        label,
         competing=bool(t.competing),
         delayed=delayed,
-        days=tuple(d for d in days if t.horizon_days is None or d <= t.horizon_days),
+        days=tuple(d for d in trial.analysis.landmark_days if t.horizon_days is None or d <= t.horizon_days),
         compared=delayed or not t.descriptive,
     )

@@ -37,7 +37,9 @@ class Package(Tracer):
         text: without missing values; numeric: float. Permissible variables without a value are not in a package.
         """
         if name not in self.files:
-            return pd.DataFrame({c: pd.Series(dtype="str") for c in text} | {c: pd.Series(dtype=float) for c in numeric})
+            return pd.DataFrame(
+                {c: pd.Series(dtype="str") for c in text} | {c: pd.Series(dtype=float) for c in numeric}
+            )
         f = self.frame(name)
         made: dict[str, pd.Series[Any]] = {}
         for c in text:

@@ -66,8 +66,8 @@ secondary; everything else supports them."""
     if table.population != plan.population:
         return EXPLORATORY
     if table.dataset == "ADRS":
-        named = {table.id: role for role in ("primary", "secondary") if f"-{role}-" in table.id}
-        return {"primary": PRIMARY, "secondary": SECONDARY}.get(named.get(table.id, ""), EXPLORATORY)
+        roles = {r.role for r in plan.responses if r.paramcd == section and f"-{r.role}-" in table.id}
+        return PRIMARY if "primary" in roles else SECONDARY if "secondary" in roles else EXPLORATORY
     compared = {t.paramcd for t in plan.times if t.compared}
     return SECONDARY if table.dataset == "ADTTE" and section in compared else EXPLORATORY
 

@@ -57,7 +57,9 @@ def as_lines(found: Signals) -> Iterator[str]:
         yield ""
         yield f"{TITLES[kind]}: {len(shown) or 'none'}"
         if shown:
-            rows = [("", "subject", "arm", "record", "date", "what", "after dose", "rule", "source")]
+            rows: list[tuple[str, ...]] = [
+                ("", "subject", "arm", "record", "date", "what", "after dose", "rule", "source")
+            ]
             rows += [_row(s) for s in shown]
             yield from (f"  {line}" for line in aligned(rows))
             yield from _remarks(shown)

@@ -71,14 +71,17 @@ def with_results(document: bytes, displays: Sequence[Display], href: str, title:
     them. A variable that the document does not define is left out; a dataset that it does not define is an InputError.
     """
     try:
-        old = etree.fromstring(document, etree.XMLParser(resolve_entities=False, no_network=True, remove_blank_text=True))
+        parser = etree.XMLParser(resolve_entities=False, no_network=True, remove_blank_text=True)
+        old = etree.fromstring(document, parser)
     except etree.XMLSyntaxError as e:
         raise InputError(f"define.xml cannot be read: {e}") from e
-    root = etree.Element(old.tag, nsmap={**old.nsmap, "arm": _ARM})
+    spaces = {**old.nsmap, "arm": _ARM}
+    root = etree.Element(old.tag, nsmap=spaces)  # type: ignore[arg-type]  # the stubs lack the None prefix
     for name, value in old.attrib.items():
         root.set(name, value)
-    for before in reversed([n for n in old.itersiblings(preceding=True) if isinstance(n, etree._ProcessingInstruction)]):
-        root.addprevious(etree.ProcessingInstruction(before.target, before.text))
+    for before in reversed(list(old.itersiblings(preceding=True))):
+        if isinstance(before, etree._ProcessingInstruction):
+            root.addprevious(etree.ProcessingInstruction(before.target, before.text or ""))
     root.extend(list(old))
     version = root.find(f"{{{_ODM}}}Study/{{{_ODM}}}MetaDataVersion")
     if version is None:

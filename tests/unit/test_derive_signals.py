@@ -171,9 +171,7 @@ def test_modifications_have_no_window_and_need_a_known_relationship() -> None:
 )
 def test_drugs_that_show_a_reaction(dtc: str, expected: list[tuple[Any, ...]]) -> None:
     cm = records("CM", CM, {"CMSTDTC": dtc}, {"CMSTDTC": dtc, "CMDECOD": "PREDNISOLONE"})
-    found = find_reactions(
-        records("AE", AE), cm, DOSES, {"dexamethasone": ("CORTICOSTEROID", ("DEXAMETHASONE",))}, 24
-    )
+    found = find_reactions(records("AE", AE), cm, DOSES, {"dexamethasone": ("CORTICOSTEROID", ("DEXAMETHASONE",))}, 24)
     assert told(found) == expected
 
 
@@ -238,7 +236,12 @@ def results(*rows: tuple[str, str, str]) -> pd.DataFrame:
         ([("2024-02-28", "3.2", "Y"), ("2024-03-05", "3.3", "")], []),  # no worse than before
         ([("2024-02-28", "3.2", "Y"), ("2024-03-05", "2.8", "")], [(2, "low, grade 3: 2.8", "baseline grade 1")]),
         (
-            [("2024-02-28", "4.0", "Y"), ("2024-03-05", "3.4", ""), ("2024-03-06", "2.8", ""), ("2024-03-07", "2.5", "")],
+            [
+                ("2024-02-28", "4.0", "Y"),
+                ("2024-03-05", "3.4", ""),
+                ("2024-03-06", "2.8", ""),
+                ("2024-03-07", "2.5", ""),
+            ],
             [(3, "low, grade 3: 2.8", "baseline grade 0")],  # the first with the worst grade
         ),
         (

@@ -690,9 +690,18 @@ def test_the_plan_of_the_shipped_trial() -> None:
     assert [(r.paramcd, r.responders) for r in plan.responses if r.role == "sensitivity"] == [
         ("PLTRESPS", ("CR", "PR")),
         ("RBCS", ("Y",)),
+        ("NEUTM", ("Y",)),
+        ("RBCM", ("Y",)),
+        ("PLTRESPM", ("CR", "PR")),
+        ("OVRLRSPM", ("CR", "PR")),
+        ("NEUTR", ("Y",)),
+        ("PLTRESPR", ("CR", "PR")),
+        ("NEUTG", ("Y",)),
     ]
     assert {r.paramcd for r in plan.responses if r.role == "descriptive"} == {"NEUTH", "PLT20H", "RBCH"}
     times = {t.paramcd: t for t in plan.times}
+    assert {"TTNEUTR", "TTPLT20R"} < set(times)
+    assert times["TTNEUTR"].days == (28, 56, 100, 180, 365)
     assert {p for p, t in times.items() if t.delayed} == {"TTNEUTH", "TTPLT20H", "TTRBCH", "TTREL", "TTINF", "TTGF"}
     assert {p for p, t in times.items() if not t.competing} == {"OS", "DFS"}
     assert all(t.compared for t in plan.times)
