@@ -132,9 +132,9 @@ def _people(p: Package) -> pd.DataFrame:
     dm = p.columns("DM", ["USUBJID", "DTHFL", "DTHDTC", "RFSTDTC"])
     alive = p.columns("ADSL", ["USUBJID"], ["LSTALVDT"])
     day = pd.to_datetime(alive["LSTALVDT"], unit="D", origin="1960-01-01").dt.strftime("%Y-%m-%d")
-    known = pd.Series(day.to_numpy(), index=alive["USUBJID"])
-    last = dm["USUBJID"].map(known).fillna("").astype("str")
-    return dm.assign(LASTALIVE=last.where(last != "", dm["RFSTDTC"]))
+    known = {u: d for u, d in zip(alive["USUBJID"], day, strict=True) if not pd.isna(d)}
+    last = [known.get(u, start) for u, start in zip(dm["USUBJID"], dm["RFSTDTC"], strict=True)]
+    return dm.assign(LASTALIVE=pd.Series(last, index=dm.index, dtype="str"))
 
 
 def _results(p: Package) -> pd.DataFrame:

@@ -76,7 +76,7 @@ def with_results(document: bytes, displays: Sequence[Display], href: str, title:
     except etree.XMLSyntaxError as e:
         raise InputError(f"define.xml cannot be read: {e}") from e
     spaces = {**old.nsmap, "arm": _ARM}
-    root = etree.Element(old.tag, nsmap=spaces)  # type: ignore[arg-type]  # the stubs lack the None prefix
+    root = etree.Element(old.tag, nsmap=spaces)
     for name, value in old.attrib.items():
         root.set(name, value)
     for before in reversed(list(old.itersiblings(preceding=True))):

@@ -1,0 +1,225 @@
+"""fhir2cdisc signals on a package of the demo: what is planted is found, nothing else, each with its source records."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+import pytest
+
+from adapter import build, cli
+from adapter.result import Result
+from tests.conftest import Cohort
+
+DEATH_WINDOW = 14
+EVENT = "http://terminology.hl7.org/CodeSystem/adverse-event-"
+
+
+class Asked(NamedTuple):
+    code: int
+    answer: dict[str, Any]
+
+    def of(self, kind: str) -> set[tuple[str, ...]]:
+        found = [s for s in self.answer["signals"] if s["kind"] == kind]
+        return {(s["usubjid"], s["dataset"], s["date"][:10], s["what"], s["rule"], str(s["sure"])) for s in found}
+
+
+def ask(out: Path, capsys: pytest.CaptureFixture[str]) -> Asked:
+    code = cli.main(["signals", str(out), "--json"])
+    return Asked(code, json.loads(capsys.readouterr().out))
+
+
+class Planted(NamedTuple):
+    out: Path
+    subject: str
+    doses: list[datetime]
+
+
+@pytest.fixture(scope="module")
+def planted(demo10: Cohort, demo10_build: Result, tmp_path_factory: pytest.TempPathFactory) -> Planted:
+    """The demo with one more file: a subject who was ventilated and had a related event of grade 4 and dexamethasone."""
+    folder = tmp_path_factory.mktemp("signals")
+    shutil.copytree(demo10.fhir, folder / "fhir")
+    ex, dm = demo10_build.sdtm["EX"], demo10_build.sdtm["DM"]
+    alive = set(dm.loc[dm["DTHFL"] == "", "USUBJID"])
+    subject = next(u for u, g in ex.groupby("USUBJID", sort=True) if len(g) == 4 and u in alive)
+    doses = [datetime.fromisoformat(t) for t in ex.loc[ex["USUBJID"] == subject, "EXSTDTC"]]
+    with open(demo10.log, encoding="utf-8-sig") as f:
+        who = next(r["patient"] for r in csv.DictReader(f) if str(subject).endswith(f"-{r['subjid']}"))
+    mine, later = {"reference": f"Patient/{who}"}, doses[3]
+
+    def at(hours: float) -> str:
+        return (later + timedelta(hours=hours)).isoformat() + "+08:00"
+
+    def concept(system: str, code: str, text: str = "") -> dict[str, Any]:
+        return {"coding": [{"system": system, "code": code}], "text": text}
+
+    meta = {"lastUpdated": at(240)}
+    related = concept(EVENT + "causality-assess", "Certain")
+    suspect = {"display": "脐带间充质干细胞注射液"}
+    suspected = {"instance": suspect, "causality": [{"assessment": related}]}
+    resources: list[dict[str, Any]] = [
+        {
+            **{"resourceType": "Condition", "id": "pl-c", "subject": mine, "onsetDateTime": at(72)},
+            **{"code": {"text": "过敏性休克"}, "severity": {"text": "CTCAE 4级"}, "recordedDate": at(72)},
+            **{"abatementDateTime": at(120)},
+        },
+        {
+            **{"resourceType": "AdverseEvent", "id": "pl-a", "actuality": "actual", "subject": mine, "date": at(72)},
+            **{"event": {"text": "过敏性休克"}, "resultingCondition": [{"reference": "Condition/pl-c"}]},
+            **{"outcome": concept(EVENT + "outcome", "resolved"), "suspectEntity": [suspected]},
+            **{"seriousness": concept(EVENT + "seriousness", "SeriousIsLifeThreatening")},
+        },
+        {
+            **{"resourceType": "Procedure", "id": "pl-p", "status": "completed", "subject": mine},
+            **{"code": concept("http://snomed.info/sct", "40617009", "机械通气"), "performedDateTime": at(80)},
+            **{"reasonCode": [{"text": "急性呼吸衰竭"}]},
+        },
+        {
+            **{"resourceType": "MedicationAdministration", "id": "pl-m", "status": "completed", "subject": mine},
+            **{"medicationCodeableConcept": concept("http://www.whocc.no/atc", "H02AB02", "地塞米松")},
+            **{"effectiveDateTime": at(3), "dosage": {"dose": {"value": 5, "unit": "mg"}}},
+        },
+    ]
+    lines = [json.dumps(r | {"meta": meta}, ensure_ascii=False) for r in resources]
+    (folder / "fhir" / "planted.ndjson").write_text("\n".join(lines) + "\n", "utf-8")
+    out = folder / "out"
+    build(folder / "fhir", out=out, enrolment=demo10.log, site=demo10.site, workers=1)
+    return Planted(out, str(subject), doses)
+
+
+def deaths_by_hand(result: Result) -> set[str]:
+    """Return who died at most a fortnight after a dose, from EX and DM alone, days counted one by one."""
+    ex, dm = result.sdtm["EX"], result.sdtm["DM"]
+    found = set()
+    for r in dm[(dm["DTHFL"] == "Y") & (dm["DTHDTC"] != "")].itertuples():
+        days = [
+            datetime.fromisoformat(t[:10]) for t in ex.loc[ex["USUBJID"] == r.USUBJID, "EXSTDTC"].astype(str).tolist()
+        ]
+        died = datetime.fromisoformat(str(r.DTHDTC)[:10])
+        if any(0 <= (died - d).days <= DEATH_WINDOW for d in days):
+            found.add(str(r.USUBJID))
+    return found
+
+
+def test_of_the_demo_only_deaths_soon_after_a_dose_suspend(
+    demo10_build: Result, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ask(demo10_build.out, capsys)
+    expected = deaths_by_hand(demo10_build)
+    assert {s[0] for s in asked.of("SUSPENSION")} == expected
+    assert {s[4] for s in asked.of("SUSPENSION")} <= {"death"}
+    assert asked.answer["suspended"] == bool(expected)
+    assert asked.code == (4 if expected else 0)
+    assert asked.of("DOSE MODIFICATION") == set()
+    assert asked.answer["not_looked_at"] == []
+
+
+def test_what_is_planted_is_found_and_nothing_else(
+    demo10_build: Result, planted: Planted, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, after = ask(demo10_build.out, capsys), ask(planted.out, capsys)
+    assert after.code == 4
+    who = planted.subject
+    last = planted.doses[3]
+    three, four = (f"{last + timedelta(hours=h):%Y-%m-%d}" for h in (72, 80))
+    event = (who, "AE", three, "过敏性休克, grade 4, related", "grade 4 or higher", "True")
+    assert after.of("SUSPENSION") - before.of("SUSPENSION") == {
+        event,
+        (who, "PR", four, "MECHANICAL VENTILATION", "ventilation", "True"),
+    }
+    assert after.of("DOSE MODIFICATION") == {(*event[:4], "grade 3 or higher", "True")}
+    given = (who, "CM", f"{last + timedelta(hours=3):%Y-%m-%d}", "DEXAMETHASONE", "dexamethasone", "True")
+    assert after.of("INFUSION REACTION") - before.of("INFUSION REACTION") == {given}
+    assert after.of("UNRESOLVED EVENT") == before.of("UNRESOLVED EVENT")
+    assert after.of("LABORATORY CANDIDATE") == before.of("LABORATORY CANDIDATE")
+
+
+def test_each_finding_names_its_record_and_the_lines_behind_it(
+    planted: Planted, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = ask(planted.out, capsys).answer["signals"]
+    shock = next(s for s in found if s["kind"] == "SUSPENSION" and s["dataset"] == "AE")
+    trace = pd.read_parquet(planted.out / "trace/ae.parquet")
+    mine = trace[(trace["USUBJID"] == planted.subject) & (trace["SEQ"] == shock["seq"])]
+    own = [s for s in shock["sources"] if s["dataset"] == "AE"]
+    assert {s["keyed_id"] for s in own} <= set(mine["KEYED_ID"])
+    assert {(s["resource"], s["file"].split("/")[-1], s["line"]) for s in own} == {
+        ("AdverseEvent", "planted.ndjson", 2),
+        ("Condition", "planted.ndjson", 1),
+    }
+    assert shock["dose_seq"] == 4
+    assert [s["resource"] for s in shock["sources"] if s["dataset"] == "EX"] == ["MedicationAdministration"]
+    assert all(s["sources"] for s in found)
+
+
+def test_infusion_reactions_of_the_demo_are_within_a_day(
+    demo10_build: Result, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The demo's fever comes on the afternoon of the second infusion."""
+    ae, ex = demo10_build.sdtm["AE"], demo10_build.sdtm["EX"]
+    expected = set()
+    for r in ae[ae["AESTDTC"].str.len() > 10].itertuples():
+        at = datetime.fromisoformat(str(r.AESTDTC))
+        for d in ex[ex["USUBJID"] == r.USUBJID].itertuples():
+            start, end = (datetime.fromisoformat(str(t)) for t in (d.EXSTDTC, d.EXENDTC or d.EXSTDTC))
+            if start <= at <= end + timedelta(hours=24):
+                expected.add((str(r.USUBJID), str(r.AESTDTC)[:10]))
+    found = ask(demo10_build.out, capsys).of("INFUSION REACTION")
+    assert expected
+    assert {(s[0], s[2]) for s in found} == expected
+
+
+def test_the_table_and_the_csv_say_the_same_as_the_json(planted: Planted, capsys: pytest.CaptureFixture[str]) -> None:
+    found = ask(planted.out, capsys).answer["signals"]
+    assert cli.main(["signals", str(planted.out), "--csv"]) == 4
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert len(rows) == sum(max(1, len(s["sources"])) for s in found)
+    assert {(r["kind"], r["usubjid"], r["seq"]) for r in rows} == {
+        (s["kind"], s["usubjid"], str(s["seq"] or "")) for s in found
+    }
+    assert cli.main(["signals", str(planted.out)]) == 4
+    text = capsys.readouterr().out
+    n = sum(s["kind"] == "SUSPENSION" for s in found)
+    assert f"Suspension signals: {n}\n" in text
+    assert "Dose-modification signals: 1\n" in text
+
+
+def test_a_package_without_a_dataset_says_what_was_not_looked_for(
+    demo10_build: Result, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(demo10_build.out, out)
+    for name in ("sdtm/ae.xpt", "sdtm/cm.xpt", "adam/adlb.xpt", "adam/adsl.xpt"):
+        (out / name).unlink()
+    asked = ask(out, capsys)
+    assert [m.split(" ")[0] for m in asked.answer["not_looked_at"]] == ["AE", "CM"]
+    assert asked.of("UNRESOLVED EVENT") == set()
+    assert asked.of("LABORATORY CANDIDATE")
+
+
+@pytest.mark.parametrize("command", ["signals", "analyse"])
+def test_a_folder_that_is_no_package_is_refused(
+    command: str, demo10_build: Result, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([command, str(tmp_path)]) == 2
+    assert "is no finished build: it has no manifest.json" in capsys.readouterr().err
+    assert cli.main([command, str(tmp_path / "nowhere")]) == 2
+    assert "is no finished build" in capsys.readouterr().err
+    (tmp_path / "manifest.json").write_text("[]")
+    assert cli.main([command, str(tmp_path)]) == 2
+    assert "is no manifest of a build" in capsys.readouterr().err
+    other = Path(__file__).parents[1] / "trials/mini"
+    assert cli.main([command, str(demo10_build.out), "--trial", str(other)]) == 2
+    assert "name its trial: --trial" in capsys.readouterr().err
+
+
+def test_json_and_csv_at_once_are_refused(demo10_build: Result, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["signals", str(demo10_build.out), "--json", "--csv"]) == 2
+    assert "exclude each other" in capsys.readouterr().err
