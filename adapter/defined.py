@@ -34,7 +34,9 @@ def read_define(path: Path) -> Defined:
         return found
 
     dates = {
-        str(e.get("OID")) for e in root.iterfind(".//o:ItemDef", _DEF) if e.get(f"{{{_DEF['d']}}}DisplayFormat") == DATE9
+        str(e.get("OID"))
+        for e in root.iterfind(".//o:ItemDef", _DEF)
+        if e.get(f"{{{_DEF['d']}}}DisplayFormat") == DATE9
     }
     copied = texts("o:ItemDef", "d:Origin[@Type='Predecessor']")
     return Defined(texts("o:MethodDef"), texts("d:CommentDef"), copied, dates)

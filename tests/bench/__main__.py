@@ -124,7 +124,10 @@ def pss_of_tree(root: int) -> int:
 
 
 def build(source: Path, out: Path, workers: int, core: int | None = None, *only: str) -> dict[str, float]:
-    """Run a build in a process of its own (`sdtm`: without the analysis datasets); return CPU seconds, wall seconds, peak PSS in MB, and the stages' seconds."""
+    """Run a build in a process of its own; return CPU seconds, wall seconds, peak PSS in MB, and the stages' seconds.
+
+    only: `sdtm` leaves the analysis datasets out.
+    """
     shutil.rmtree(out, ignore_errors=True)
     before = os.times()
     start = time.monotonic()
