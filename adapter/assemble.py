@@ -247,6 +247,10 @@ def hex_texts(column: pa.ChunkedArray | pa.Array) -> pa.StringArray:
 
 
 def _coded(index: npt.NDArray[Any], names: Sequence[str]) -> pa.DictionaryArray:
+    """Return names by their numbers; the dictionary holds the names in use, no others."""
+    there = np.bincount(index, minlength=len(names)) > 0
+    if not there.all():
+        index, names = (np.cumsum(there) - 1)[index], [n for n, t in zip(names, there, strict=True) if t]
     return pa.DictionaryArray.from_arrays(pa.array(index.astype(np.int32)), pa.array(list(names), pa.string()))
 
 

@@ -88,7 +88,7 @@ def _reasons(s: pd.DataFrame, trial: Any) -> tuple[pd.Series[str], pd.Series[str
     terms = {d.reason.strip().casefold(): d.DSDECOD for d in trial.dispositions}
     given = text(s["withdrawal_reason"]).str.strip()
     consent = text(s["withdrawal_type"]) == "consent"
-    term = given.str.casefold().map(terms)
+    term = given.str.casefold().map(terms).astype("str")
     mapped = term.notna() | (given == "")
     reason = given.where(given != "", consent.map({True: WITHDRAWN, False: NOT_TOLD}).astype("str"))
     silent = consent.map({True: WITHDRAWN, False: ""}).astype("str")

@@ -137,6 +137,7 @@ DATASET = Dataset(
             "term",
             "Req",
             "Topic",
+            "Encounter.class",
             "Encounter.type",
             "Encounter.location.location",
         ),

@@ -38,9 +38,12 @@ from mappings.trials.pgf_msc.demo.write import plan
 from tests.conftest import KEY, carried_by, make_site
 
 SEED = 20260101
-READ = ("Patient", "Consent", "ResearchSubject", "Observation", "MedicationAdministration", "Procedure", "Specimen")
+READ = (
+    *("Patient", "Consent", "ResearchSubject", "Observation", "MedicationAdministration", "Procedure", "Specimen"),
+    *("Condition", "AdverseEvent", "Encounter"),
+)
 REASON_OF = {"value": "decimal-malformed", "unit": "unit-unknown", "truncated": "json-broken"}
-DOMAINS = ("DM", "EC", "EX", "CM", "PR", "LB")
+DOMAINS = ("DM", "EC", "EX", "CM", "PR", "LB", "AE", "CE", "MH", "HO", "VS", "RS")
 
 
 class Demo(NamedTuple):
@@ -298,6 +301,25 @@ def test_results_are_what_was_measured(demo: Demo, domain_of: dict[str, str]) ->
     assert not expected - found
 
 
+@pytest.mark.parametrize("name", ["VS", "RS"])
+def test_vital_signs_and_performance_are_what_was_measured(demo: Demo, domain_of: dict[str, str], name: str) -> None:
+    expected = Counter[tuple[str, str]]()
+    for usubjid, e, loinc in demo.usable():
+        if domain_of[loinc] == name:
+            r = e.resource
+            value = r["valueQuantity"]["value"] if "valueQuantity" in r else r["valueInteger"]
+            expected[usubjid, text_of(value)] += 1
+    frame = demo.dataset(name)
+    assert expected
+    assert Counter(zip(frame["USUBJID"], frame[f"{name}ORRES"], strict=True)) == expected
+
+
+def test_results_of_domains_that_are_not_built_are_counted(demo: Demo, domain_of: dict[str, str]) -> None:
+    others = sum(domain_of[loinc] not in ("LB", "VS", "RS") for _, _, loinc in demo.usable())
+    dropped = demo.result.manifest["resources"]["Observation"]["dropped"]
+    assert dropped.get("domain-not-built", 0) == others + of_warts(demo)["Observation", "domain-not-built"]
+
+
 def test_derived_counts(demo: Demo) -> None:
     lb = demo.dataset("LB")
     derived = lb[lb["LBDRVFL"] == "Y"]
@@ -413,7 +435,7 @@ def test_non_subjects_and_copies(demo: Demo) -> None:
 
 
 # counted by lines or by dates in other tests
-NOT_USED = ("AdverseEvent", "Condition", "Encounter", "MedicationRequest", "Organization")
+NOT_USED = ("MedicationRequest", "Organization")
 ELSEWHERE = {
     "not-a-subject",
     "duplicate-copy",
@@ -456,6 +478,12 @@ def test_unmapped_codes(demo: Demo) -> None:
     found = demo.result.unmapped[["resource_type", "code", "text", "used", "count"]].itertuples(index=False, name=None)
     expected = [(a.kind, a.code, a.text, a.used, a.count) for a in answers(demo, Unmapped)]
     local = ("Observation", "urn:oid:2.16.156.999999.4|ZZ-731", "院内自建项目", "N", len(demo.truth["unmapped"]))
+    terms = Counter[tuple[str, str, str]]()  # nobody has coded the terms of events: there is no --coding
+    for kind, element in (("AdverseEvent", "event"), ("Condition", "code")):
+        for _, r in of_subjects(demo, kind):
+            codes = " ".join(f"{c['system']}|{c['code']}" for c in r[element].get("coding", ()))
+            terms[kind, codes, r[element]["text"]] += 1
+    expected += [(*term, "Y", n) for term, n in terms.items()]
     assert sorted(found) == sorted([*expected, local])
 
 
@@ -488,12 +516,14 @@ def test_data_issues(demo: Demo) -> None:
         and e.last
         and e.first <= e.person.cut < e.last
         and e.kind != "none"
-        and e.resource["resourceType"] in ("MedicationAdministration", "Procedure")
+        and e.resource["resourceType"] in ("MedicationAdministration", "Procedure", "Encounter")
     ]
     assert counts.pop("end-after-cut", 0) == len(spans)
     # the log answers four of the criteria; the data decide three more, and nobody the rest
     assert counts.pop("criterion-unknown") == sum(demo.truth["randomised"].values())
     assert counts.pop("disposition-unknown") == len(unfinished(demo))
+    # nothing in the demo tells why anybody died
+    assert counts.pop("cause-of-death-unknown") == len(demo.truth["deaths"])
     assert counts == {}
 
 
@@ -508,6 +538,46 @@ def unfinished(demo: Demo) -> list[str]:
         if died is None or date.fromisoformat(died) - date.fromisoformat(s["RFSTDTC"]) >= timedelta(days=56):
             found.append(code)
     return found
+
+
+# ------------------------------------------------------------------------------------------------ events and stays
+
+AFTER_CONSENT = {
+    "急性移植物抗宿主病": "ACUTE GVHD",
+    "慢性移植物抗宿主病": "CHRONIC GVHD",
+    "巨细胞病毒感染": "INFECTION",
+}
+"""What the plan gives to subjects from their treatment on, or from 130 days after the transplant on; a relapse likewise."""
+
+
+def of_subjects(demo: Demo, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (USUBJID, resource) of a type that is dated by its subject's cut."""
+    for e in demo.entries:
+        r, p = e.resource, e.person
+        if r["resourceType"] == kind and p is not None and p.subjid and e.first and e.first <= p.cut:
+            yield demo.usubjid(p.subjid), r
+
+
+def test_events_and_stays_are_in_their_domains(demo: Demo) -> None:
+    """Each once, where sdtm-conventions sends it: the disease was there before consent, the rest began after it."""
+    expected: dict[str, Counter[tuple[str, str, str]]] = {name: Counter() for name in ("AE", "CE", "MH", "HO")}
+    for u, r in of_subjects(demo, "AdverseEvent"):
+        expected["AE"][u, r["event"]["text"], r["date"][:10]] += 1
+    for u, r in of_subjects(demo, "Condition"):
+        term = r["code"]["text"]
+        after = term in AFTER_CONSENT or term.endswith("复发")
+        expected["CE" if after else "MH"][u, term, r["onsetDateTime"][:10]] += 1
+    for u, r in of_subjects(demo, "Encounter"):
+        expected["HO"][u, "inpatient encounter", r["period"]["start"][:10]] += 1
+    for name, records in expected.items():
+        frame = demo.dataset(name)
+        columns = (frame["USUBJID"], frame[f"{name}TERM"], frame[f"{name}STDTC"].str.slice(0, 10))
+        assert Counter(zip(*columns, strict=True)) == records, name
+        assert records
+    assert set(demo.dataset("HO")["HODECOD"]) == {"HOSPITAL STAY"}
+    ce = demo.dataset("CE")
+    assert ce["CECAT"].tolist() == [AFTER_CONSENT.get(t, "RELAPSE") for t in ce["CETERM"]]
+    assert ce["CECAT"].nunique() > 2
 
 
 # ------------------------------------------------------------------------------------------------ confidentiality (§10)

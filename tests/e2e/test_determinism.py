@@ -297,6 +297,9 @@ def test_parquet_dictionaries_hold_the_values_and_nothing_else(demo10_build: Res
                 if column.physical_type == "BYTE_ARRAY" and column.has_dictionary_page:
                     page = raw[column.dictionary_page_offset : column.data_page_offset]
                     known = {str(v).encode() for v in values.column(name).to_pylist() if v is not None}
+                    if not known:  # of nothing there is no frame, only the header of the page
+                        assert len(page) < 32, f"{path.name} {name} has bytes, but no value"
+                        continue
                     assert set(_byte_arrays(page)) <= known, f"{path.name} {name} has bytes that are no value of it"
 
 

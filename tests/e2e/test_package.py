@@ -141,8 +141,8 @@ def test_every_dataset_with_records_has_its_file(package: Package) -> None:
 
 
 def test_datasets_stand_in_the_order_of_the_specification(package: Package) -> None:
-    """Trial design, special purpose, interventions, events, findings, relationship (Define-XML 2.1 §4.1.1.4)."""
-    order = ["TRIAL DESIGN", "SPECIAL PURPOSE", "INTERVENTIONS", "EVENTS", "FINDINGS", "RELATIONSHIP"]
+    """Trial design, special purpose, interventions, events, findings (about), relationship (Define-XML 2.1 §4.1.1.4)."""
+    order = ["TRIAL DESIGN", "SPECIAL PURPOSE", "INTERVENTIONS", "EVENTS", "FINDINGS", "FINDINGS ABOUT", "RELATIONSHIP"]
     found = [order.index(str(g.find("d:Class", NS).get("Name"))) for g in package.groups.values()]  # type: ignore[union-attr]
     assert found == sorted(found)
 

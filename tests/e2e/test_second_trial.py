@@ -290,7 +290,8 @@ def test_datasets_without_records_are_listed_without_a_file(tmp_path: Path) -> N
         for g in etree.parse(str(define)).iterfind(".//o:ItemGroupDef", ns)
         if g.get(f"{{{ns['d']}}}HasNoData") == "Yes"
     ]
-    assert sorted(map(str, empty)) == ["EC", "EX", "IE", "LB", "PR"]
+    events, findings = ["AE", "CE", "MH", "HO"], ["LB", "VS", "RS", "FA", "DD", "IE"]
+    assert sorted(map(str, empty)) == sorted(["EC", "EX", "PR", *events, *findings, "CO", "RELREC"])
     assert result.counts["unmapped"] == 1, "the site's own code is not mapped here"
 
 
@@ -447,7 +448,7 @@ def test_a_setting_that_a_method_names_changes_that_method_and_its_data(
     names = {n for n in differing(demo10_build.out, out) if not n.startswith(("adam/", "trace/ad"))}
     assert names - {"sdtm/lb.xpt", "trace/lb.parquet"} == {"sdtm/define.xml", "sdtm/define.html", "manifest.json"}
     lines = changed_lines(demo10_build.out / "sdtm/define.xml", out / "sdtm/define.xml")
-    assert len(lines) == 3  # LBLOBXFL, EPOCH of LB and IE
+    assert len(lines) == 7  # EPOCH of IE; EPOCH and --LOBXFL of LB, RS and VS
     for before, after in lines:
         assert "counts as before the first treatment" in before
         assert before.replace("counts as before", "counts as after") == after

@@ -37,10 +37,14 @@ NOT_TRACED = {
     "EX": {"EXDOSFRM", "EXDOSFRQ"},
     "CM": {"CMENTPT"},
     "PR": {"PRENTPT"},
+    "AE": {"AEENTPT"},
+    "CE": {"CEENTPT"},
+    "MH": {"MHENTPT"},
+    "HO": {"HOENTPT", "HOGRPID"},
     "LB": {"LBDRVFL"},
 }
-COURSE = {"DS", "IE", "SE", "SV"}
-"""Made of the enrolment log and of the course of the subject; a resource stands behind some of their records only."""
+COURSE = {"DS", "IE", "SE", "SV", "RELREC"}
+"""Made of the log, of the course of the subject or of other records; a resource stands behind some of their records only."""
 
 
 class Cell(NamedTuple):
@@ -132,7 +136,7 @@ def sample(demo10_build: Result, traces: dict[str, Any]) -> list[Cell]:
 
 
 def test_every_value_has_a_trace(demo10_build: Result, traces: dict[str, Any]) -> None:
-    assert set(traces) - COURSE == {"DM", "EC", "EX", "CM", "PR", "LB"}
+    assert set(traces) - COURSE == {"DM", "EC", "EX", "CM", "PR", "AE", "CE", "MH", "HO", "LB", "VS", "RS"}
     for dataset, found in ((d, f) for d, f in traces.items() if d not in COURSE):
         missing = [(u, s, v) for u, s, v, _ in filled(demo10_build, dataset) if (u, s, v) not in found]
         assert missing == [], f"{dataset}: {len(missing)} cells without a source"
