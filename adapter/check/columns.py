@@ -126,6 +126,12 @@ class Column:
         value = self.distinct[code]
         return list(value) if self.lists else value
 
+    def changed(self, change: Callable[[str], str | None]) -> Column:
+        """Return the cells as text, changed value by value; what becomes None or "" is missing."""
+        text = self.as_text()
+        codes, values = pd.factorize(np.array([change(str(v)) or None for v in text.distinct], dtype=object))
+        return Column(np.append(codes, -1).astype(np.int32)[text.coded], np.asarray(values, dtype=object))
+
     def groups(self) -> Ints:
         """Return a number per row that is the same for the same cell; all missing cells share -1."""
         if self.numbers is not None:

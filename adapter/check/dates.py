@@ -66,7 +66,10 @@ def moment(text: str) -> Moment | None:
     uncertain = any(s in text for s in ("/", "--", "-:"))
     precision = next((i for i, p in enumerate(parts) if p is None), len(parts)) - 1
     made = Moment(tuple(parts), _offset(found["z"]), precision)
-    return made if uncertain or precision < 2 or made.at(2) == made.at(2) else None
+    if uncertain:
+        return made
+    known = [p for p in parts[:3] if p is not None]
+    return made if known == parts[: len(known)] and (len(known) < 3 or made.at(2) == made.at(2)) else None
 
 
 def _offset(zone: str | None) -> int:

@@ -187,13 +187,17 @@ def _holds(check: Check, frame: Frame, expand: Callable[[str], str], known: Call
 
 
 def _shown(rule: Rule, frame: Frame, rows: Any, d: Dataset | None) -> list[str]:
-    """Return the variables a finding shows: the rule's Output Variables, else those its check looks at.
+    """Return the variables a finding shows: the rule's Output Variables, else those of its check.
+
+    Of the latter a finding about a dataset shows those that there are, if any.
 
     A result that is a list of variables shows those that there are, too.
     """
     expand = d.expand if d else str
     given = rule.outputs or tuple(leaf.name for leaf in rule.leaves())
     names = list(dict.fromkeys(expand(n) for n in given))
+    if not rule.outputs and rule.sensitivity == "Dataset":
+        names = [n for n in names if n in frame] or names
     for name in list(names):
         column = frame.get(name)
         if column is not None and column.lists:

@@ -68,8 +68,7 @@ def comparable(column: Column) -> Column:
     """Return cells as IDVARVAL writes them: text, and numbers without what makes 1 and 1.0 differ."""
     if column.is_number:
         return column.as_text()
-    codes, values = pd.factorize(np.array([plain(v) for v in column.as_text().distinct] or [], dtype=object))
-    return Column(np.append(codes, -1).astype(np.int32)[column.as_text().coded], np.asarray(values, dtype=object))
+    return column.changed(plain)
 
 
 def first_of(left: Sequence[Column], right: Sequence[Column], missing_match: bool = False) -> tuple[Ints, Ints]:

@@ -20,8 +20,7 @@ def _cut(column: Column, regex: Any) -> Column:
     if not used or not patterns.starts(str(regex))(used[0]):
         return column
     taken = patterns.part(str(regex))
-    codes, values = pd.factorize(np.array([taken(v) or v for v in column.distinct], dtype=object))
-    return Column(np.append(codes, -1).astype(np.int32)[column.coded], np.asarray(values, dtype=object))
+    return column.changed(lambda v: taken(v) or v)
 
 
 def sizes(ids: Ints) -> Ints:
@@ -93,9 +92,8 @@ def _first_group(column: Column, regex: Any) -> Column:
     pattern = regex[0] if isinstance(regex, list) and regex else regex
     if not pattern:
         return column
-    text, taken = column.as_text(), patterns.part(str(pattern))
-    codes, values = pd.factorize(np.array([taken(v) or v for v in text.distinct], dtype=object))
-    return Column(np.append(codes, -1).astype(np.int32)[text.coded], np.asarray(values, dtype=object))
+    taken = patterns.part(str(pattern))
+    return column.changed(lambda v: taken(v) or v)
 
 
 def _repeated(ask: Ask) -> Bools:

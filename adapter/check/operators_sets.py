@@ -78,10 +78,7 @@ def _lowered(column: Column) -> Column:
         values = np.empty(len(column.distinct), dtype=object)
         values[:] = [tuple(str(e).lower() for e in v) for v in column.distinct]
         return Column(column.coded, values, lists=True)
-    text = column.as_text()
-    # two spellings may become one value: membership needs each value once
-    codes, values = pd.factorize(np.array([str(v).lower() for v in text.distinct] or [], dtype=object))
-    return Column(np.append(codes, -1).astype(np.int32)[text.coded], np.asarray(values, dtype=object))
+    return column.changed(str.lower)
 
 
 @operator("is_contained_by_case_insensitive", complement="is_not_contained_by_case_insensitive")

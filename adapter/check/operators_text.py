@@ -33,8 +33,7 @@ def _cut(ask: Ask) -> Callable[[str], str]:
 
 
 def _part(ask: Ask) -> Column:
-    text, cut = ask.target.as_text(), _cut(ask)
-    return Column(text.coded, np.array([cut(v) for v in text.distinct] or [], dtype=object))
+    return ask.target.changed(_cut(ask))
 
 
 @operator("matches_regex")
@@ -84,11 +83,8 @@ def part_is_contained_by(ask: Ask) -> Bools:
 def equals_string_part(ask: Ask) -> Bools:
     """The target equals what a regular expression takes out of the comparator."""
     other = ask.other()
-    column = (other if isinstance(other, Column) else constant(other, ask.frame.rows)).as_text()
-    taken = patterns.part(str(ask.option("regex", "")))
-    parts = [taken(v) for v in column.distinct]
-    codes = np.array([-1 if p is None or p == "" else i for i, p in enumerate(parts)] + [-1], dtype=np.int32)
-    found = Column(codes[column.coded], np.array([p or "" for p in parts], dtype=object))
+    column = other if isinstance(other, Column) else constant(other, ask.frame.rows)
+    found = column.changed(patterns.part(str(ask.option("regex", ""))))
     return same_as(ask.target, found, plain if ask.option("type_insensitive") else None)
 
 

@@ -30,11 +30,9 @@ def _fold(ask: Ask, lower: bool) -> Callable[[Any], Any] | None:
 
 
 def _rounded(column: Column) -> Column:
-    found = column.as_numbers()
-    if column.is_number:
-        return Column(numbers=np.round(found))
-    whole = [number_text(float(round(n))) if (n := number_of(v)) == n else v for v in column.distinct]
-    return Column(column.coded, np.array(whole, dtype=object))
+    if column.numbers is not None:
+        return Column(numbers=np.round(column.numbers))
+    return column.changed(lambda v: number_text(float(round(n))) if (n := number_of(v)) == n else v)
 
 
 def _against(ask: Ask, target: Column, other: Column, fold: Callable[[Any], Any] | None) -> tuple[Bools, Bools]:
@@ -71,12 +69,20 @@ def _referred(ask: Ask, target: Column, fold: Callable[[Any], Any] | None) -> tu
     return equal, missing
 
 
+def _other(ask: Ask) -> Any:
+    """Return the comparator; a variable that the dataset lacks counts as one without any value."""
+    try:
+        return ask.other()
+    except Absent:
+        return None
+
+
 def _compare(ask: Ask, lower: bool) -> tuple[Bools, Bools]:
     """Return (rows that are equal, rows where both are missing)."""
     target, fold = ask.target, _fold(ask, lower)
     if ask.option("value_is_reference"):
         equal, missing = _referred(ask, target, fold)
-    elif isinstance(other := ask.other(), Column):
+    elif isinstance(other := _other(ask), Column):
         equal, missing = _against(ask, target, other, fold)
     elif isinstance(other, list):
         raise Absent("a list")
