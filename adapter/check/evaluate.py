@@ -128,7 +128,7 @@ def _found(rule: Rule, d: Dataset, world: World, limit: int) -> Outcome:
         if frame.rows:
             mask = _holds(rule.check, frame, d.expand, _variables(rule, d, world), d.prefix)
             if mask.any():
-                found.append(_issues(rule, frame, mask, d, limit))
+                found.append(_issues(rule, frame, mask, d, limit - sum(len(some) for _, some in found)))
     message = d.expand(rule.message)
     if not rows:
         return Outcome(d.name, "SKIPPED", "the dataset is empty", message)

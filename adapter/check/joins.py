@@ -16,17 +16,20 @@ from adapter.check.supplemental import with_supplement
 from adapter.check.world import Skip, World
 
 def matched(rule: Rule, frame: Frame, d: Dataset, world: World) -> Frame:
-    """Return the frame with the datasets of a rule joined to it. A dataset that is not there changes nothing.
+    """Return the frame with the datasets of a rule joined to it.
 
-    Raises Skip where a key is no column.
+    Raises Skip where a dataset to match with is not there, or a key is no column.
     """
     done: set[str] = set()
     for match in rule.matches:
         if match.child:
             frame = _with_parents(match, frame, d, world)
             continue
-        whole = world.package.find(_other_name(match, d))
-        if whole is None or whole in done or whole == d.whole:
+        name = _other_name(match, d)
+        whole = world.package.find(name)
+        if whole is None:
+            raise Skip(f"there is no dataset {name} to match with")
+        if whole in done or whole == d.whole:
             continue
         done.add(whole)
         if match.name == "RELREC":
