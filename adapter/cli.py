@@ -29,6 +29,7 @@ import click
 from adapter import __version__
 from adapter.commands import TRIAL, TRIAL_OPTION, codes, say, swallow
 from adapter.errors import AdapterError, InputError, OutputError, unknown
+from adapter.validate_commands import rules, validate
 from adapter.writers.formats import SUFFIXES, chosen
 
 PROGRAM = "fhir2cdisc"
@@ -227,6 +228,8 @@ def _rejected(out: Path) -> Counter[str]:
 
 
 cli.add_command(codes)
+cli.add_command(validate)
+cli.add_command(rules)
 
 
 @cli.command()

@@ -94,7 +94,7 @@ def findings(rule: Rule, world: World) -> tuple[set[Finding], tuple[str, ...]]:
             skipped.append(f"{outcome.dataset}: {outcome.status}: {outcome.reason}")
         for issue in outcome.issues:
             record = "" if issue.record is None or rule.sensitivity != "Record" else str(issue.record)
-            found |= {(issue.dataset, record, name) for name in issue.values}
+            found |= {(issue.dataset.upper(), record, name) for name in issue.values}
     return found, tuple(skipped)
 
 

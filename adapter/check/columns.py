@@ -201,7 +201,10 @@ def stack(parts: Sequence[Column]) -> Column:
 def number_text(value: float) -> str:
     """Return a number as CDISC writes one: 5 for 5.0, else its shortest form."""
     n = float(value)
-    return str(int(n)) if n.is_integer() and abs(n) < 1e16 else repr(n)
+    if n.is_integer() and abs(n) < 1e16:
+        return str(int(n))
+    # transport files of other programs lose the last bits: 8.549999999999999 was written for 8.55
+    return repr(float(f"{n:.14g}"))
 
 
 def number_of(text: Any) -> float:
@@ -213,6 +216,12 @@ def number_of(text: Any) -> float:
     return n if np.isfinite(n) and "_" not in str(text) else float("nan")
 
 
+def close(a: Any, b: Any) -> Bools:
+    """Return where two numbers are the same but for the last bits, which transport files lose."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.asarray(np.abs(a - b) <= 1e-13 * np.maximum(np.abs(a), np.abs(b)))
+
+
 def same_as(target: Column, other: Column, fold: Callable[[Any], Any] | None = None) -> Bools:
     """Return the rows where two columns of one frame hold the same cell, neither of them missing.
 
@@ -220,7 +229,7 @@ def same_as(target: Column, other: Column, fold: Callable[[Any], Any] | None = N
     """
     present = ~target.null & ~other.null
     if fold is None and (target.is_number or other.is_number) and not (target.lists or other.lists):
-        return present & (target.as_numbers() == other.as_numbers())
+        return present & close(target.as_numbers(), other.as_numbers())
     a, b = (c if c.lists else c.as_text() for c in (target, other))
     left, right = shared_codes(a, b, fold)
     return present & (left == right)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -174,7 +175,7 @@ def _defined_item(i: Item) -> dict[str, Any]:
 
 
 def _library_row(row: Mapping[str, str]) -> dict[str, Any]:
-    codes = row.get("codelist_ccodes", "")
+    codes = " ".join(re.findall(r"C\d+", row.get("codelist_ccodes", "")))
     return {
         "library_variable_name": row["name"],
         "library_variable_label": row["label"],
@@ -184,7 +185,8 @@ def _library_row(row: Mapping[str, str]) -> dict[str, Any]:
         "library_variable_order_number": int(row["order"]),
         "library_variable_ordinal": int(row["order"]),
         "library_variable_has_codelist": bool(codes),
-        "library_variable_ccode": codes.replace(";", " ").split()[0] if codes.split() else "",
+        "library_variable_ccode": codes.partition(" ")[0],
+        "library_variable_ccodes": codes,
         "library_variable_described_value_domain": row.get("described_value_domain", ""),
     }
 
@@ -213,7 +215,14 @@ def variables_with(d: Dataset, world: World, defined: bool, standard: bool) -> F
     columns = [*_variables_keys(), *(_ITEM_KEYS if defined else ()), *(_NO_LIBRARY if standard else ())]
     if rows:
         frame = _table(d.name, rows, columns)
-        yield frame.with_columns({"variable_is_empty": lambda: _is_empty(d, rows)})
+        yield frame.with_columns(
+            {"variable_is_empty": lambda: _is_empty(d, rows), "variable_max_size": lambda: _longest(d, rows)}
+        )
+
+
+def _longest(d: Dataset, rows: Sequence[Mapping[str, Any]]) -> Column:
+    sizes = dict(zip((v.name for v in d.variables), _max_size(d), strict=True))
+    return cells_of([sizes.get(str(r.get("variable_name") or "")) for r in rows])
 
 
 def _is_empty(d: Dataset, rows: Sequence[Mapping[str, Any]]) -> Column:
@@ -331,8 +340,18 @@ def _selected(d: Dataset, value: Item) -> Any:
 
 
 def cells_with_library(d: Dataset, world: World) -> Frames:
-    table = _library(d, world)
+    """The cells with the standard's metadata of their variable, and the values of its codelist, if it has one."""
+    table = {n: {**facts, **_codelist(facts, world)} for n, facts in _library(d, world).items()}
     yield from cells(d, world, lambda part, name: table.get(name))
+
+
+def _codelist(facts: Mapping[str, Any], world: World) -> dict[str, Any]:
+    """Return the published values of a variable's codelists and whether one of them may be extended."""
+    known = [c for c in str(facts["library_variable_ccodes"]).split() if c in world.terms.codelists]
+    return {
+        "library_codelist_values": [v for c in known for v in world.terms.values[c]],
+        "library_codelist_extensible": any(world.terms.extensible(c) for c in known),
+    }
 
 
 def problems(d: Dataset | None, world: World) -> Frames:

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from adapter.check.ask import Absent, Ask, operator
-from adapter.check.columns import Bools, Column, number_of, number_text, same_as, texts
+from adapter.check.ask import Absent, Ask, operator, pairwise
+from adapter.check.columns import Bools, Column, close, number_of, number_text, same_as
 
 
 def plain(value: Any) -> str:
@@ -50,7 +50,7 @@ def _literal(ask: Ask, target: Column, value: Any, fold: Callable[[Any], Any] | 
     if fold is None and (target.is_number or isinstance(value, (int, float))):
         if ask.option("round_values"):
             return np.asarray(np.round(target.as_numbers()) == round(wanted))
-        return np.asarray(target.as_numbers() == wanted)
+        return close(target.as_numbers(), wanted)
     change = fold or str
     sought = change(value)
     return target.as_text().per_value(lambda v: change(v) == sought, False)
@@ -182,8 +182,6 @@ def value_has_multiple_references(ask: Ask) -> Bools:
 
 
 def _counted(target: Column, counts: Column) -> Bools:
-    from adapter.check.ask import pairwise
-
     return pairwise(target, counts, lambda value, pairs: dict(pairs).get(value, 0) > 1)
 
 

@@ -74,7 +74,7 @@ def read_csv(raw: bytes, path: Path, known: Mapping[str, Variable], kinds: Mappi
     text, _ = decoded(raw)
     try:
         frame = pd.read_csv(
-            io.StringIO(text), dtype="str", keep_default_na=False, na_filter=False, header=None, skip_blank_lines=False
+            io.StringIO(text), dtype="str", keep_default_na=False, na_filter=False, header=None
         )
     except (ValueError, pd.errors.ParserError) as e:
         raise InputError(f"{path} is no CSV file: {' '.join(str(e).split())}") from e
