@@ -75,7 +75,9 @@ def chosen_rules(
     if not only:
         own, broken = our_rules()
         taken = {r.id for r in own}
-        unusable += [Unusable(r.id, r.file, "the id is one of this program's own rules", True) for r in rules if r.id in taken]
+        unusable += [
+            Unusable(r.id, r.file, "the id is one of this program's own rules", True) for r in rules if r.id in taken
+        ]
         rules, unusable = [*own, *(r for r in rules if r.id not in taken)], [*broken, *unusable]
     wanted = set(idents)
     if wanted:

@@ -10,12 +10,15 @@ import click
 
 from adapter.commands import say
 
-LIMIT = 1000
+LIMIT = click.IntRange(min=1)
+KEPT = 1000
 
 
 @click.command(short_help="Check an SDTM or ADaM package.")
 @click.argument("folder", metavar="DIR")
-@click.option("--rules", metavar="DIR", multiple=True, help="Further rules in CDISC Open Rules format; may be repeated.")
+@click.option(
+    "--rules", metavar="DIR", multiple=True, help="Further rules in CDISC Open Rules format; may be repeated."
+)
 @click.option("--only-rules", is_flag=True, help="Run the rules of --rules only, not this program's own.")
 @click.option("--rule", metavar="ID", multiple=True, help="Run this rule only; may be repeated.")
 @click.option("--standard", metavar="NAME", help="sdtmig or adamig.  [default: what the datasets look like]")
@@ -27,7 +30,7 @@ LIMIT = 1000
 @click.option("--xlsx", metavar="FILE", help="Write the report as an Excel workbook.")
 @click.option("--sarif", "sarif_file", metavar="FILE", help="Write the findings as SARIF 2.1.0.")
 @click.option("--compare", "compare_with", metavar="FILE", help="Compare the findings with a JSON report of CORE.")
-@click.option("--limit", metavar="N", type=click.IntRange(min=1), default=LIMIT, show_default=True, help="Findings kept per rule; all are counted.")  # fmt: skip
+@click.option("--limit", metavar="N", type=LIMIT, default=KEPT, show_default=True, help="Findings kept per rule.")
 @click.option("--workers", metavar="N", type=click.IntRange(min=1), help="Processes.  [default: all processors]")
 def validate(
     folder: str,

@@ -25,7 +25,7 @@ OPTIONS = frozenset(
 )
 
 
-class Absent(Exception):  # noqa: N818 - a state of the data, not an error
+class Absent(Exception):
     """A column that the leaf needs is not in the frame: the leaf is false."""
 
 

@@ -1,8 +1,8 @@
 """Runs the cases that come with rules: folders of data, and the findings a rule must have on them.
 
-    RULE/rule.yml
-    RULE/positive/01/data/*.csv    RULE/positive/01/results/results.csv
-    RULE/negative/01/data/*.csv    RULE/negative/01/results/results.csv    Dataset,Record,Variable,Value
+RULE/rule.yml
+RULE/positive/01/data/*.csv    RULE/positive/01/results/results.csv
+RULE/negative/01/data/*.csv    RULE/negative/01/results/results.csv    Dataset,Record,Variable,Value
 """
 
 from __future__ import annotations
@@ -71,8 +71,10 @@ def run_case(rule: Rule, case: Path) -> CaseResult:
     note = ""
     if wanted is None:
         # without results, a positive case must be clean and a negative one must not
-        note = "" if bool(found) == (kind == "negative") else "no results.csv, and the rule " + (
-            "finds something" if found else "finds nothing"
+        note = (
+            ""
+            if bool(found) == (kind == "negative")
+            else "no results.csv, and the rule " + ("finds something" if found else "finds nothing")
         )
         wanted = found
     return CaseResult(

@@ -232,7 +232,7 @@ def same_as(target: Column, other: Column, fold: Callable[[Any], Any] | None = N
         return present & close(target.as_numbers(), other.as_numbers())
     a, b = (c if c.lists else c.as_text() for c in (target, other))
     left, right = shared_codes(a, b, fold)
-    return present & (left == right)
+    return np.asarray(present & (left == right), dtype=bool)
 
 
 def shared_codes(a: Column, b: Column, fold: Callable[[Any], Any] | None = None) -> tuple[Ints, Ints]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import date, datetime
 from typing import Any
 
 import numpy as np
@@ -34,12 +34,15 @@ class Moment:
 
     def at(self, precision: int) -> float:
         """Return a number for the date cut to a precision (0 year … 6 microsecond), comparable with others so cut."""
-        known = [d if p is None or i > precision else p for i, (p, d) in enumerate(zip(self.parts, _DEFAULTS, strict=True))]
+        year, month, day, hour, minute, second, micro = (
+            d if p is None or i > precision else p for i, (p, d) in enumerate(zip(self.parts, _DEFAULTS, strict=True))
+        )
         try:
-            when = datetime(*known, tzinfo=UTC)  # type: ignore[misc]
+            days = date(year, month, day).toordinal()
         except ValueError:
             return float("nan")
-        return when.timestamp() - (self.offset * 60 if precision > 2 else 0)
+        seconds = days * 86_400 + hour * 3_600 + minute * 60 + second + micro / 1e6
+        return seconds - (self.offset * 60 if precision > 2 else 0)
 
 
 def moment(text: str) -> Moment | None:
@@ -111,8 +114,8 @@ def dates_of(column: Column) -> Dates:
         precision = np.array([-1 if m is None else m.precision for m in found] + [-1], dtype=np.int8)
         at = np.full((len(found) + 1, len(PARTS)), np.nan)
         for i, m in enumerate(found):
-            if m is not None:
-                at[i] = [m.at(p) for p in range(len(PARTS))]
+            if m is not None:  # beyond its own precision a date is never asked for
+                at[i, : m.precision + 1] = [m.at(p) for p in range(m.precision + 1)]
         column._dates = Dates(precision, at)
     kept: Dates = column._dates
     return kept

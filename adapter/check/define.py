@@ -124,7 +124,8 @@ def parse_define(raw: bytes, path: Path) -> Definition:
         root = etree.fromstring(raw, parser)
     except (etree.XMLSyntaxError, ValueError) as e:
         raise InputError(f"{path} is not XML: {e}") from e
-    if root.getroottree().docinfo.doctype:
+    info: Any = root.getroottree().docinfo
+    if info.doctype:
         raise InputError(f"{path} has a document type declaration, which is not read")
     version = next(iter(_all(root, "MetaDataVersion")), None)
     if etree.QName(root).localname != "ODM" or version is None:
@@ -273,7 +274,9 @@ def _nothing(oid: str, index: int) -> Item:
 
 
 def _codelist(e: Any) -> CodeList:
-    entries = [x for x in e if isinstance(x.tag, str) and etree.QName(x).localname in ("CodeListItem", "EnumeratedItem")]
+    entries = [
+        x for x in e if isinstance(x.tag, str) and etree.QName(x).localname in ("CodeListItem", "EnumeratedItem")
+    ]
     external = next(_kids(e, "ExternalCodeList"), None)
     return CodeList(
         oid=_get(e, "OID"),

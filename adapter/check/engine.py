@@ -138,14 +138,14 @@ def unspilled(folder: str) -> World:
     """Return the world that `spill` wrote; its arrays are mapped, not copied."""
     import mmap
 
-    plain, places = pickle.loads((Path(folder) / "package").read_bytes())  # noqa: S301 - our own private file
+    plain, places = pickle.loads((Path(folder) / "package").read_bytes())
     path = Path(folder) / "arrays"
     if path.stat().st_size:
         with open(path, "rb") as f:
             whole = memoryview(mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ))
     else:
         whole = memoryview(b"")
-    package, standard, ct = pickle.loads(plain, buffers=[whole[a : a + n] for a, n in places])  # noqa: S301
+    package, standard, ct = pickle.loads(plain, buffers=[whole[a : a + n] for a, n in places])
     return World(package, standard, ct)
 
 

@@ -65,7 +65,9 @@ def in_scope(rule: Rule, d: Dataset, world: World) -> str:
     if structures.include or structures.exclude:
         found = world.library.structure_of(d)
         include = {s.upper() for s in structures.include}
-        if (include and "ALL" not in include and found not in include) or found in {s.upper() for s in structures.exclude}:
+        if (include and "ALL" not in include and found not in include) or found in {
+            s.upper() for s in structures.exclude
+        }:
             return "outside the rule's data structures"
     return ""
 
@@ -151,14 +153,14 @@ def _variables(rule: Rule, d: Dataset, world: World) -> Callable[[str], bool]:
     if rule.rule_type != "Record Data":
         return _never
     domains = {d.whole, d.suffix, *(m.name for m in rule.matches)} - {""}
-    return lambda name: any(name in world.library.names(x) for x in domains) or any(
-        name.startswith(f"{m.name}.") for m in rule.matches
+    return lambda name: (
+        any(name in world.library.names(x) for x in domains) or any(name.startswith(f"{m.name}.") for m in rule.matches)
     )
 
 
 def _hopeless(rule: Rule, frame: Frame, d: Dataset) -> bool:
     """Whether a leaf that must hold cannot: its column is not there and nothing will bring it. Saves the joins."""
-    if rule.matches or not isinstance(rule.check, Leaf) and rule.check.kind != "all":
+    if rule.matches or (not isinstance(rule.check, Leaf) and rule.check.kind != "all"):
         return False
     leaves = [rule.check] if isinstance(rule.check, Leaf) else [c for c in rule.check.checks if isinstance(c, Leaf)]
     return any(
@@ -167,7 +169,9 @@ def _hopeless(rule: Rule, frame: Frame, d: Dataset) -> bool:
     )
 
 
-def _holds(check: Check, frame: Frame, expand: Callable[[str], str], known: Callable[[str], bool], prefix: str) -> Bools:
+def _holds(
+    check: Check, frame: Frame, expand: Callable[[str], str], known: Callable[[str], bool], prefix: str
+) -> Bools:
     """Return the rows where a check holds."""
     if isinstance(check, Leaf):
         ask = Ask(check, frame, expand, known, prefix)

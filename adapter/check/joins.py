@@ -15,6 +15,7 @@ from adapter.check.rule_model import Match, Rule
 from adapter.check.supplemental import with_supplement
 from adapter.check.world import Skip, World
 
+
 def matched(rule: Rule, frame: Frame, d: Dataset, world: World) -> Frame:
     """Return the frame with the datasets of a rule joined to it.
 
@@ -153,5 +154,3 @@ def _merged(name: str, found: Sequence[tuple[Frame, Ints]], rows: int) -> Fetch:
         return below.take(at)
 
     return fetch
-
-

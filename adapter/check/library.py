@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from importlib.resources import files
@@ -18,8 +19,8 @@ STANDARDS = {("SDTMIG", "3.4"), ("ADAMIG", "1.3")}
 
 def rows(name: str) -> list[Row]:
     """Return the rows of a table of schemas/."""
-    with files("schemas").joinpath(name).open(encoding="utf-8", newline="") as f:
-        return list(csv.DictReader(f))
+    text = files("schemas").joinpath(name).read_text(encoding="utf-8")
+    return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
 def standard_of(name: str, version: str) -> tuple[str, str]:

@@ -116,7 +116,9 @@ def with_results(rule: Rule, frame: Frame, d: Dataset, world: World) -> Frame:
     """Return the frame with a column per operation of the rule. Raises Skip where one has nothing to look at."""
     for op in rule.operations:
         made = OPERATIONS[op.operator](Task(op, frame, d, world))
-        columns = made if isinstance(made, dict) and made and all(isinstance(v, Column) for v in made.values()) else None
+        columns = (
+            made if isinstance(made, dict) and made and all(isinstance(v, Column) for v in made.values()) else None
+        )
         if columns is None:
             columns = {op.id: made if isinstance(made, Column) else constant(made, frame.rows)}
         frame = frame.with_columns(columns)

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from adapter.check.columns import Column, cells_of
-from adapter.check.frames import _dataset, _defined_item
+from adapter.check.frames_data import dataset_facts
+from adapter.check.frames_define import defined_item
 from adapter.check.library import packages
 from adapter.check.operations import Task, operation
 from adapter.check.world import Skip
@@ -47,14 +48,14 @@ def variable_count(task: Task) -> int:
 
 @operation("extract_metadata")
 def extract_metadata(task: Task) -> Any:
-    facts = _dataset(task.dataset, task.world)
+    facts = dataset_facts(task.dataset, task.world)
     if task.operation.name not in facts:
         raise Skip(f"there is no metadata {task.operation.name}")
     return facts[task.operation.name]
 
 
 @operation("get_column_order_from_dataset")
-def columns_of_dataset(task: Task) -> list[str]:
+def columns_ofdataset_facts(task: Task) -> list[str]:
     return [v.name for v in task.dataset.variables]
 
 
@@ -227,7 +228,7 @@ def valid_codelist_dates(task: Task) -> list[str]:
 def define_variable_metadata(task: Task) -> Any:
     """What define.xml says of one variable, or pairs of a variable and what it says of it."""
     attribute = str(task.option("attribute_name") or "")
-    items = {i.name: _defined_item(i) for i in task.world.defined(task.dataset).items}
+    items = {i.name: defined_item(i) for i in task.world.defined(task.dataset).items}
     if task.operation.name:
         return items.get(task.name, {}).get(attribute)
     return [(n, facts.get(attribute)) for n, facts in items.items()]

@@ -85,7 +85,8 @@ def is_inconsistent_across_dataset(ask: Ask) -> Bools:
     top = counts == most[groups]
     tops = np.bincount(groups[top], minlength=len(most))
     several = np.bincount(groups, minlength=len(most)) > 1
-    return several[ids] & ((tops[ids] > 1) | ~top[pair_of_row])
+    marked: Bools = several[ids] & ((tops[ids] > 1) | ~top[pair_of_row])
+    return marked
 
 
 def _first_group(column: Column, regex: Any) -> Column:

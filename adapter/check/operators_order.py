@@ -90,7 +90,7 @@ def is_ordered_by(ask: Ask) -> Bools:
     if order != "asc":
         filled = int((~target.null).sum())
         wanted = np.concatenate([wanted[:filled][::-1], wanted[filled:]])
-    return (places == wanted) & ~target.null
+    return np.asarray(places == wanted, dtype=bool) & ~target.null
 
 
 @operator("target_is_sorted_by", complement="target_is_not_sorted_by")
@@ -160,7 +160,8 @@ def _shifted(groups: Ints, places: Ints, targets: Ints, judged: Bools) -> Ints:
     """Return the rows whose target is another one when the group is sorted by the comparator instead."""
     rows = np.flatnonzero(judged)
     sorted_rows = rows[np.lexsort([places[rows], groups[rows]])]
-    return rows[targets[rows] != targets[sorted_rows]]
+    shifted: Ints = rows[targets[rows] != targets[sorted_rows]]
+    return shifted
 
 
 def _beside(groups: Ints, places: Ints, judged: Bools) -> Ints:

@@ -169,9 +169,7 @@ SMALL = frozenset("a an and as at but by en for if in of on or the to v via vs".
 def title(value: str) -> bool:
     """Whether every word begins with a capital or no letter; articles and short prepositions inside may be small."""
     words = value.split()
-    return all(
-        w[:1].upper() == w[:1] or (i > 0 and w.lower() in SMALL and w == w.lower()) for i, w in enumerate(words)
-    )
+    return all(w[:1].upper() == w[:1] or (i > 0 and w.lower() in SMALL and w == w.lower()) for i, w in enumerate(words))
 
 
 @operator("is_title_case", complement="is_not_title_case")

@@ -6,6 +6,7 @@ are unequal.
 
 from __future__ import annotations
 
+import itertools
 import operator as op
 from collections.abc import Callable
 from typing import Any
@@ -159,7 +160,7 @@ def inconsistent_enumerated_columns(ask: Ask) -> Bools:
     numbered = {int(n[len(stem) :] or 0): n for n in ask.frame.names if n.startswith(stem) and _tail(n[len(stem) :])}
     found = [ask.frame[numbered[i]] for i in sorted(numbered)]
     gap = ask.everywhere(False)
-    for before, after in zip(found, found[1:], strict=False):
+    for before, after in itertools.pairwise(found):
         gap |= before.null & ~after.null
     return gap
 
@@ -183,5 +184,3 @@ def value_has_multiple_references(ask: Ask) -> Bools:
 
 def _counted(target: Column, counts: Column) -> Bools:
     return pairwise(target, counts, lambda value, pairs: dict(pairs).get(value, 0) > 1)
-
-

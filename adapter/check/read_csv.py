@@ -34,7 +34,8 @@ class Described:
 
 def described(folder: Path) -> Described:
     """Return what the files beside the datasets say. Raises InputError for one that cannot be read."""
-    labels, variables = {}, {}
+    labels: dict[str, str] = {}
+    variables: dict[str, dict[str, Variable]] = {}
     for row in _rows(folder / DATASETS):
         labels[Path(row.get("Filename") or "").stem.lower()] = row.get("Label") or ""
     for row in _rows(folder / VARIABLES):
@@ -73,9 +74,7 @@ def read_csv(raw: bytes, path: Path, known: Mapping[str, Variable], kinds: Mappi
     """
     text, _ = decoded(raw)
     try:
-        frame = pd.read_csv(
-            io.StringIO(text), dtype="str", keep_default_na=False, na_filter=False, header=None
-        )
+        frame = pd.read_csv(io.StringIO(text), dtype="str", keep_default_na=False, na_filter=False, header=None)
     except (ValueError, pd.errors.ParserError) as e:
         raise InputError(f"{path} is no CSV file: {' '.join(str(e).split())}") from e
     names = [str(n).strip() for n in frame.iloc[0]]

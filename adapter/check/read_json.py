@@ -137,7 +137,9 @@ class _Numbers:
         self._texts = _Texts()
 
     def add(self, cells: Sequence[Any]) -> None:
-        made = [np.nan if c is None or c == "" else float(c) if type(c) in (int, float) else number_of(c) for c in cells]
+        made = [
+            np.nan if c is None or c == "" else float(c) if type(c) in (int, float) else number_of(c) for c in cells
+        ]
         found = np.array(made, dtype=np.float64)
         if np.isnan(found).any():
             self.bad += sum(c is not None and c != "" and m != m for c, m in zip(cells, made, strict=True))

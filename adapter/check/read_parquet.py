@@ -31,7 +31,13 @@ def read_parquet(path: Path, told: Told) -> Read:
         Variable(f.name, _said(f.metadata, b"label"), "Num" if columns[f.name].is_number else "Char", None)
         for f in table.schema
     )
-    return _said(table.schema.metadata, b"name"), _said(table.schema.metadata, b"label"), variables, columns, table.num_rows
+    return (
+        _said(table.schema.metadata, b"name"),
+        _said(table.schema.metadata, b"label"),
+        variables,
+        columns,
+        table.num_rows,
+    )
 
 
 def _said(metadata: Any, key: bytes) -> str:

@@ -58,7 +58,8 @@ def _column(raw: Any, layout: Layout, v: Place, told: Told) -> Column:
     if v.kind == 1:
         return Column(numbers=np.array(numbers_of(cells)))
     codes, firsts = distinct_rows(cells)
-    values, encodings = [], {}
+    values: list[str] = []
+    encodings: dict[str, int] = {}
     for i in firsts:
         text, encoding = decoded(cells[i].tobytes().rstrip(b" \0"))
         values.append(text)

@@ -152,13 +152,16 @@ def _csv(path: Path, beside: Described, definition: Definition | None, told: Tol
     if group is not None:
         numeric = ("integer", "float")
         known = {
-            i.name: Variable(i.name, i.label, "Num" if i.data_type in numeric else "Char", i.length) for i in group.items
+            i.name: Variable(i.name, i.label, "Num" if i.data_type in numeric else "Char", i.length)
+            for i in group.items
         }
         label = label or group.label
     raw = path.read_bytes()
     if (encoding := decoded(raw)[1]) != "utf-8":
         told("encoding", "", f"not UTF-8; read as {encoding}")
-    kinds = {r["name"]: r["type"] for r in library().variables.get(path.stem.upper(), [])} if not beside.variables else {}
+    kinds = (
+        {r["name"]: r["type"] for r in library().variables.get(path.stem.upper(), [])} if not beside.variables else {}
+    )
     _, variables, columns, records = read_csv(raw, path, known, kinds)
     for v in variables:
         if v.type == "Num" and not columns[v.name].is_number:

@@ -123,7 +123,9 @@ def _rule(data: Mapping[str, Any], ident: str, file: str) -> Rule:
         executability=str(data.get("Executability") or ""),
         severity=severity,  # type: ignore[arg-type]
         authorities=authorities,
-        standards=tuple(dict.fromkeys((standard.upper(), version) for _, standard, version, _ in authorities if standard)),
+        standards=tuple(
+            dict.fromkeys((standard.upper(), version) for _, standard, version, _ in authorities if standard)
+        ),
         file=file,
         version=str(core.get("Version") or "1"),
     )

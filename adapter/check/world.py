@@ -10,7 +10,7 @@ from adapter.check.library import Library, Terms, library, terms
 from adapter.check.package import Package
 
 
-class Skip(Exception):  # noqa: N818 - a state of the data, not an error
+class Skip(Exception):
     """A rule does not apply to a dataset as the package is; the text says why."""
 
 

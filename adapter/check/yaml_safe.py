@@ -51,7 +51,7 @@ def _bounded(text: str) -> None:
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         if depth > MAX_DEPTH:
-            raise BadYaml(f"line {event.start_mark.line + 1}: more than {MAX_DEPTH} levels")
+            raise BadYaml(f"more than {MAX_DEPTH} levels")
 
 
 class _Data:

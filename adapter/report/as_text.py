@@ -45,7 +45,9 @@ def _findings(checked: Checked) -> list[str]:
     for r in hits[:MOST]:
         where = ", ".join(dict.fromkeys(i.dataset for o in r.outcomes for i in o.issues))
         message = next((o.message for o in r.outcomes if o.count), "") or r.rule.message
-        rows.append((r.rule.id, r.rule.severity, f"{r.count:,}", textwrap.shorten(where, 22, placeholder=" …"), message))
+        rows.append(
+            (r.rule.id, r.rule.severity, f"{r.count:,}", textwrap.shorten(where, 22, placeholder=" …"), message)
+        )
     more = [f"… and {len(hits) - MOST} more rules with findings"] if len(hits) > MOST else []
     return [*(line[:WIDTH] for line in aligned(rows)), *more]
 
@@ -86,9 +88,18 @@ def _compared(compared: Mapping[str, Any]) -> list[str]:
         f"here, {compared['only_there']:,} only there"
     ]
     rows = [("Rule", "both", "only here", "only there", "status here", "status there")]
-    different = [r for r in compared["rules"] if r["only_here"] or r["only_there"] or r["status_here"] != r["status_there"]]
+    different = [
+        r for r in compared["rules"] if r["only_here"] or r["only_there"] or r["status_here"] != r["status_there"]
+    ]
     for r in different[:MOST]:
         rows.append(
-            (r["core_id"], str(r["same"]), str(r["only_here"]), str(r["only_there"]), r["status_here"], r["status_there"])
+            (
+                r["core_id"],
+                str(r["same"]),
+                str(r["only_here"]),
+                str(r["only_there"]),
+                r["status_here"],
+                r["status_there"],
+            )
         )
     return [*shown, *aligned(rows)] if different else shown

@@ -17,12 +17,13 @@ Key = tuple[str, str, str]
 def read_report(path: Path) -> dict[str, Any]:
     """Return a JSON report of CORE, or of this program. Raises InputError for what is none."""
     try:
-        found = json.loads(path.read_bytes())
+        found: Any = json.loads(path.read_bytes())
     except OSError as e:
         raise InputError(f"cannot read {path}: {e.strerror or e}") from e
     except (ValueError, RecursionError) as e:
         raise InputError(f"{path} is no JSON report: {e}") from e
-    if not isinstance(found, dict) or not all(isinstance(found.get(k), list) for k in ("Issue_Details", "Rules_Report")):
+    lists = ("Issue_Details", "Rules_Report")
+    if not isinstance(found, dict) or not all(isinstance(found.get(str(k)), list) for k in lists):
         raise InputError(f"{path} is no report of CORE: it has no lists Issue_Details and Rules_Report")
     return found
 

@@ -69,15 +69,23 @@ def _cells(name: str, v: dict[str, str], n: int, who: Any, rng: Any) -> Any:
     if stem == "SEQ":
         return np.arange(1, n + 1, dtype=float)
     if v["type"] == "Num":
-        cells = np.round(rng.normal(50, 20, n), 1) if stem in ("STRESN", "DOSE") else rng.integers(1, 9, n).astype(float)
+        cells = (
+            np.round(rng.normal(50, 20, n), 1) if stem in ("STRESN", "DOSE") else rng.integers(1, 9, n).astype(float)
+        )
         cells[rng.random(n) < 0.05] = np.nan
         return cells
     if stem.endswith("DTC") or variable.startswith("RF"):
         days = rng.integers(0, 700, n)
-        texts = np.array([(WHEN + dt.timedelta(days=int(d))).date().isoformat() for d in range(700)], dtype=object)[days]
+        texts = np.array([(WHEN + dt.timedelta(days=int(d))).date().isoformat() for d in range(700)], dtype=object)[
+            days
+        ]
         return np.where(rng.random(n) < 0.1, "", texts)
     if variable in ("IDVAR", "IDVARVAL"):
-        return np.full(n, f"{name[4:]}SEQ", dtype=object) if variable == "IDVAR" else np.array([str(i) for i in range(1, n + 1)], object)
+        return (
+            np.full(n, f"{name[4:]}SEQ", dtype=object)
+            if variable == "IDVAR"
+            else np.array([str(i) for i in range(1, n + 1)], object)
+        )
     if stem in ("ORRES", "STRESC"):
         return np.array([f"{x / 10:.1f}" for x in range(1000)], dtype=object)[rng.integers(0, 1000, n)]
     if stem in ("SER", "PRESP", "OCCUR", "LOBXFL", "BLFL", "FAST") or v["codelist_ccodes"] == "C66742":
