@@ -22,7 +22,7 @@ Ints = NDArray[np.int64]
 class Column:
     """One column, never changed after it is made. See the module's text for the two kinds."""
 
-    __slots__ = ("_dates", "_null", "_numeric", "_text", "codes", "lists", "numbers", "values")
+    __slots__ = ("_dates", "_null", "_numeric", "_text", "_whole", "codes", "lists", "numbers", "values")
 
     def __init__(
         self,
@@ -36,6 +36,7 @@ class Column:
         self._text: Column | None = None
         self._numeric: NDArray[np.float64] | None = None
         self._dates: Any = None
+        self._whole: bool | None = None
 
     def __len__(self) -> int:
         return len(self.numbers) if self.numbers is not None else len(self.coded)
@@ -94,8 +95,7 @@ class Column:
         if self._text is None:
             if self.numbers is not None:
                 codes, values = pd.factorize(self.numbers)
-                texts = np.array([number_text(v) for v in values], dtype=object)
-                self._text = Column(codes.astype(np.int32), texts)
+                self._text = Column(codes.astype(np.int32), _number_texts(values))
             elif self.lists:
                 shown = np.empty(len(self.distinct), dtype=object)
                 shown[:] = [str(list(v)) for v in self.distinct]
@@ -111,9 +111,18 @@ class Column:
         if self._numeric is None:
             found = np.full(len(self.distinct) + 1, np.nan)
             if not self.lists:
-                found[:-1] = [number_of(v) for v in self.distinct]
+                found[:-1] = _numbers_of(self.distinct)
             self._numeric = found[self.coded]
         return self._numeric
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is a column of whole numbers of a size that indexes can have."""
+        if self._whole is None:
+            known = np.zeros(0) if self.numbers is None else self.numbers[~self.null]
+            fits = len(known) > 0 and float(np.abs(known).max()) < 2**31
+            self._whole = fits and bool((known == np.floor(known)).all())
+        return self._whole
 
     def cell(self, row: int) -> Any:
         """Return one cell: text, int or float, list, or None for missing."""
@@ -134,9 +143,14 @@ class Column:
 
     def groups(self) -> Ints:
         """Return a number per row that is the same for the same cell; all missing cells share -1."""
-        if self.numbers is not None:
-            return pd.factorize(self.numbers)[0].astype(np.int64)
-        return self.coded.astype(np.int64)
+        if self.numbers is None:
+            return self.coded.astype(np.int64)
+        if self.whole:  # the numbers themselves will do
+            ids = np.where(self.null, 0, self.numbers).astype(np.int64)
+            ids -= min(0, int(ids.min()))
+            ids[self.null] = -1
+            return ids
+        return pd.factorize(self.numbers)[0].astype(np.int64)
 
 
 def texts(cells: Iterable[Any]) -> Column:
@@ -168,16 +182,16 @@ def cells_of(cells: Sequence[Any]) -> Column:
 
 
 def constant(value: Any, rows: int) -> Column:
-    """Return a column with the same cell in every row."""
+    """Return a column with the same cell in every row, which takes no memory per row."""
     if isinstance(value, (list, tuple, set, frozenset)):
         values = np.empty(1, dtype=object)
         values[0] = tuple(value)
-        return Column(np.zeros(rows, dtype=np.int32), values, lists=True)
+        return Column(np.broadcast_to(np.int32(0), rows), values, lists=True)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return Column(numbers=np.full(rows, float(value)))
+        return Column(numbers=np.broadcast_to(np.float64(value), rows))
     if value is None or value == "":
-        return Column(np.full(rows, -1, dtype=np.int32), np.array([], dtype=object))
-    return Column(np.zeros(rows, dtype=np.int32), np.array([str(value)], dtype=object))
+        return Column(np.broadcast_to(np.int32(-1), rows), np.array([], dtype=object))
+    return Column(np.broadcast_to(np.int32(0), rows), np.array([str(value)], dtype=object))
 
 
 def stack(parts: Sequence[Column]) -> Column:
@@ -196,6 +210,28 @@ def stack(parts: Sequence[Column]) -> Column:
     values = np.empty(len(index), dtype=object)
     values[:] = list(index)
     return Column(np.concatenate(codes), values, lists=lists)
+
+
+def _number_texts(values: Any) -> NDArray[Any]:
+    """Return distinct numbers as texts."""
+    texts = np.empty(len(values), dtype=object)
+    small = np.abs(values) < 1e15
+    whole = small & (np.where(small, values, 0.5) == np.floor(np.where(small, values, 0.5)))
+    texts[whole] = values[whole].astype(np.int64).astype(str).astype(object)
+    for i in np.flatnonzero(~whole):
+        texts[i] = number_text(values[i])
+    return texts
+
+
+def _numbers_of(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Return distinct texts as numbers, NaN where one is none."""
+    try:
+        found: NDArray[np.float64] = values.astype(np.float64)
+        if np.isfinite(found).all() and not any("_" in v for v in values):
+            return found
+    except (ValueError, TypeError):
+        pass
+    return np.array([number_of(v) for v in values], dtype=np.float64)
 
 
 def number_text(value: float) -> str:
@@ -250,9 +286,13 @@ def shared_codes(a: Column, b: Column, fold: Callable[[Any], Any] | None = None)
 
 def grouped(columns: Sequence[Column], rows: int) -> Ints:
     """Return a number per row, 0…, that is the same where all columns hold the same cells; missing equals missing."""
-    ids = np.zeros(rows, dtype=np.int64)
+    ids, size = np.zeros(rows, dtype=np.int64), 1
     for c in columns:
         g = c.groups() + 1
-        ids = ids * (int(g.max(initial=0)) + 1) + g
-        ids = pd.factorize(ids)[0].astype(np.int64)
-    return ids
+        width = int(g.max(initial=0)) + 1
+        if size * width > 2**62:
+            ids = pd.factorize(ids)[0].astype(np.int64)
+            size = int(ids.max(initial=0)) + 1
+        ids = ids * width + g
+        size *= width
+    return pd.factorize(ids)[0].astype(np.int64)

@@ -64,11 +64,16 @@ def variable_facts(d: Dataset) -> list[dict[str, Any]]:
     ]
 
 
-def longest(d: Dataset) -> list[int]:
+def longest(d: Dataset) -> list[int | None]:
+    """Return the bytes of the longest text of each variable, None for numbers."""
     found = []
     for v in d.variables:
-        text = d.columns[v.name].as_text()
-        found.append(max((len(str(text.distinct[c]).encode()) for c in np.unique(text.coded) if c >= 0), default=0))
+        column = d.columns[v.name]
+        if column.is_number:
+            found.append(None)
+            continue
+        used = np.unique(column.coded)
+        found.append(max((len(str(column.distinct[c]).encode()) for c in used if c >= 0), default=0))
     return found
 
 

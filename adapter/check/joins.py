@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 
 import numpy as np
 
@@ -99,16 +100,16 @@ def _with_parents(match: Match, frame: Frame, d: Dataset, world: World) -> Frame
 
     A child whose parent is not found keeps its own columns, and has none of the parent's.
     """
-    wholes = _parents(match, frame, d, world)
-    found: list[tuple[Frame, Ints]] = []
-    for whole in wholes:
-        parent = world.package.frame_of(whole)
-        rows = _children(frame, d, whole, world)
-        found.append((parent, _parent_rows(match, frame, parent, rows, whole)))
+    parents = {w: world.package.frame_of(w) for w in _parents(match, frame, d, world)}
+
+    @cache
+    def rows_of(whole: str) -> Ints:
+        return _parent_rows(match, frame, parents[whole], _children(frame, d, whole, world))
+
     more: dict[str, Column | Fetch] = {}
-    for name in dict.fromkeys(n for parent, _ in found for n in parent.names):
+    for name in dict.fromkeys(n for parent in parents.values() for n in parent.names):
         if name not in frame:
-            more[name] = _merged(name, [(p, r) for p, r in found if name in p], frame.rows)
+            more[name] = _merged(name, [(p, w) for w, p in parents.items() if name in p], rows_of, frame.rows)
     return frame.with_columns(more)
 
 
@@ -119,13 +120,13 @@ def _children(frame: Frame, d: Dataset, whole: str, world: World) -> Ints:
     return np.flatnonzero(frame["RDOMAIN"].as_text().per_value(lambda v: world.package.find(v) == whole, False))
 
 
-def _parent_rows(match: Match, frame: Frame, parent: Frame, rows: Ints, whole: str) -> Ints:
+def _parent_rows(match: Match, frame: Frame, parent: Frame, rows: Ints) -> Ints:
     """Return for each child record the parent record it points at, -1 for none."""
     answer = np.full(frame.rows, -1, dtype=np.int64)
     keys = [k for k, _ in match.keys if k not in ("IDVAR", "IDVARVAL") and k in frame and k in parent]
     if "IDVAR" not in frame or "IDVARVAL" not in frame or not len(rows):
         return answer
-    names, values = frame["IDVAR"].as_text(), comparable(frame["IDVARVAL"])
+    names = frame["IDVAR"].as_text()
     for code in np.unique(names.coded[rows]):
         mine = rows[names.coded[rows] == code]
         variable = str(names.distinct[code]) if code >= 0 else ""
@@ -133,24 +134,30 @@ def _parent_rows(match: Match, frame: Frame, parent: Frame, rows: Ints, whole: s
         if variable:
             if variable not in parent:
                 continue
-            left.append(values.take(mine))
-            right.append(comparable(parent[variable]))
+            if parent[variable].whole:
+                left.append(Column(numbers=frame["IDVARVAL"].take(mine).as_numbers()))
+                right.append(parent[variable])
+            else:
+                left.append(comparable(frame["IDVARVAL"]).take(mine))
+                right.append(comparable(parent[variable]))
         if left:
             at, others = first_of(left, right)
             answer[mine[at]] = others
     return answer
 
 
-def _merged(name: str, found: Sequence[tuple[Frame, Ints]], rows: int) -> Fetch:
+def _merged(name: str, found: Sequence[tuple[Frame, str]], rows_of: Callable[[str], Ints], rows: int) -> Fetch:
     """Return what fetches a column that comes from several parents, each for its own children."""
 
     def fetch() -> Column:
         columns = [p[name] for p, _ in found]
         below = stack(columns)
-        starts = np.cumsum([0, *(len(c) for c in columns)])
         at = np.full(rows, -1, dtype=np.int64)
-        for start, (_, picked) in zip(starts, found, strict=False):
+        start = 0
+        for column, (_, whole) in zip(columns, found, strict=True):
+            picked = rows_of(whole)
             at[picked >= 0] = start + picked[picked >= 0]
+            start += len(column)
         return below.take(at)
 
     return fetch

@@ -19,6 +19,8 @@ from adapter.check.columns import Bools, Column, close, number_of, number_text, 
 
 def plain(value: Any) -> str:
     """Return a text without the difference between 200 and 200.00, and without blanks around it."""
+    if type(value) is str and value.isascii() and value.isdigit() and value[0] != "0" and len(value) < 15:
+        return value
     n = number_of(value)
     return number_text(n) if n == n else str(value).strip()
 

@@ -48,7 +48,7 @@ def compare(ours: Mapping[str, Any], theirs: Mapping[str, Any], name: str) -> di
                 "first_only_there": [list(k) for k in sorted((b - a).elements())[:5]],
             }
         )
-    totals = {k: sum(r[k] for r in rules) for k in ("same", "only_here", "only_there")}
+    totals = {k: sum(int(str(r[k])) for r in rules) for k in ("same", "only_here", "only_there")}
     return {"report": name, **totals, "rules": rules}
 
 
