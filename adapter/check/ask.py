@@ -72,7 +72,9 @@ class Ask:
         name = self.expand(value)
         if (found := self.frame.get(name)) is not None:
             return found
-        if "--" in value or value.startswith("$") or self.is_variable(name):
+        target = self.frame.get(self.expand(self.leaf.name))
+        of_names = target is not None and target.lists  # a list of names is compared with names
+        if "--" in value or value.startswith("$") or (not of_names and self.is_variable(name)):
             raise Absent(name)
         return value
 

@@ -19,7 +19,10 @@ Columns = dict[str, Sequence[Any]]
 N = None
 X: Columns = {"A": ["x", "", "y", N], "B": ["x", "x", "", N]}
 NUM: Columns = {"A": [1, 2.5, N, -1], "B": [2, 2.5, 1, N]}
-DATES: Columns = {"A": ["2024-01-05", "2024-01", "", "2024-01-05T10:00"], "B": ["2024-01-06", "2024-01-03", "2024", "2024-01-05"]}
+DATES: Columns = {
+    "A": ["2024-01-05", "2024-01", "", "2024-01-05T10:00"],
+    "B": ["2024-01-06", "2024-01-03", "2024", "2024-01-05"],
+}
 LISTS: Columns = {"A": [["p", "q"], ["q"], ["z"], ["q", "p"]], "B": [["p", "q", "r"], ["z"], ["z", "p"], ["p", "q"]]}
 GROUP: Columns = {"G": ["a", "a", "a", "b", "b"], "V": ["1", "1", "2", "1", ""], "O": [1, 2, 3, 2, 1]}
 
@@ -174,7 +177,9 @@ def test_every_operator_has_a_case() -> None:
     assert set(OPERATORS) == {leaf[1] for _, leaf, _ in CASES}
 
 
-@pytest.mark.parametrize("operator", sorted(set(OPERATORS) - {"exists", "not_exists", "inconsistent_enumerated_columns"}))
+@pytest.mark.parametrize(
+    "operator", sorted(set(OPERATORS) - {"exists", "not_exists", "inconsistent_enumerated_columns"})
+)
 def test_a_leaf_on_a_column_that_is_not_there_is_absent(operator: str) -> None:
     with pytest.raises((Absent, Unfit)):
         OPERATORS[operator](ask({"A": ["x"]}, ("NOT_THERE", operator, "A", {"prefix": 1, "suffix": 1, "within": "A"})))
