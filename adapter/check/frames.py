@@ -24,6 +24,9 @@ _BY_DATASET: dict[str, Callable[[Dataset, World], Frames]] = {
     "Variables Metadata Check against Define XML and Library Metadata": lambda d, w: define.variables_with(
         d, w, True, True
     ),
+    "Variable Metadata Check against Define XML and Library Metadata": lambda d, w: define.variables_with(
+        d, w, True, True
+    ),
     "Dataset Metadata Check against Define XML": define.datasets_with_define,
     "Dataset Contents Check against Define XML": define.records_with_define,
     "Domain Presence Check against Define XML": define.presence_with_define,

@@ -111,6 +111,14 @@ def test_a_file_that_is_no_rule_says_why_and_the_others_still_run(name: str, tmp
     assert str(tmp_path / "bad" / "rule.yml") == bad.file
 
 
+def test_a_word_of_the_format_that_is_not_supported_is_no_fault_of_the_file(tmp_path: Path) -> None:
+    operation = "Operations: [{id: $a, operator: valid_meddra_code_references}]"
+    (tmp_path / "rule.yml").write_text(text_of("{name: $a, operator: equal_to, value: false}", operation))
+    found = load_rule(tmp_path / "rule.yml")
+    assert isinstance(found, Unusable)
+    assert (found.broken, found.reason) == (False, "the operation valid_meddra_code_references is not supported")
+
+
 def test_a_rule_id_stands_once(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
