@@ -203,7 +203,7 @@ def test_a_define_may_be_of_either_version(tmp_path: Path) -> None:
     for version in ("2.0", "2.1"):
         text = (
             f'<ODM xmlns="http://www.cdisc.org/ns/odm/v1.3" xmlns:def="http://www.cdisc.org/ns/def/v{version}"><Study>'
-            f'<MetaDataVersion def:DefineVersion="{version}.0"><ItemGroupDef Name="AE" Domain="AE" def:Class="EVENTS"><ItemRef ItemOID="I" '
+            f'<MetaDataVersion def:DefineVersion="{version}.0"><ItemGroupDef Name="AE" Domain="AE"><ItemRef ItemOID="I" '
             'KeySequence="1" Mandatory="Yes"/></ItemGroupDef><ItemDef OID="I" Name="AETERM" DataType="text" Length="20">'
             "<Description><TranslatedText>Term</TranslatedText></Description></ItemDef></MetaDataVersion></Study></ODM>"
         )

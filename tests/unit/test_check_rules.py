@@ -12,7 +12,7 @@ import pytest
 from adapter.check.cases import findings
 from adapter.check.operations import OPERATIONS
 from adapter.check.readers import read_package
-from adapter.check.rule_model import Rule
+from adapter.check.rule_model import Rule, Unusable
 from adapter.check.rules import load_rule, load_rules, rule_files
 from adapter.check.world import World
 from adapter.check.yaml_safe import MAX_BYTES, BadYaml, parse
