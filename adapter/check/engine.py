@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import as_completed
+from concurrent.futures import BrokenExecutor, as_completed
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -97,15 +97,20 @@ def _inline(world: World, rules: list[Rule], limit: int, workers: int) -> Iterat
 def _pooled(world: World, rules: list[Rule], limit: int, workers: int) -> Iterator[RuleResult]:
     """Run rules in processes, which map the columns of the package from one file instead of reading datasets again."""
     folder = Path(tempfile.mkdtemp(prefix="fhir2cdisc-check-"))
+    left = {rule.id: rule for rule in rules}
+    pool = local_executor(workers)()
     try:
         spill(world, folder)
-        with local_executor(workers)() as pool:
-            # long ones first would need foresight; small batches even out what is uneven
-            batches = [rules[i::CHUNKS] for i in range(min(CHUNKS, len(rules)))]
-            waiting = [pool.submit(_batch, str(folder), batch, limit) for batch in batches]
-            for done in as_completed(waiting):
-                yield from done.result()
+        # long ones first would need foresight; small batches even out what is uneven
+        batches = [rules[i::CHUNKS] for i in range(min(CHUNKS, len(rules)))]
+        for done in as_completed([pool.submit(_batch, str(folder), batch, limit) for batch in batches]):
+            for result in done.result():
+                del left[result.rule.id]
+                yield result
+    except BrokenExecutor:  # a worker was killed: what is left runs here
+        yield from _inline(world, list(left.values()), limit, 1)
     finally:
+        pool.shutdown(wait=True, cancel_futures=True)
         shutil.rmtree(folder, ignore_errors=True)
 
 

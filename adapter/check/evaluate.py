@@ -22,6 +22,8 @@ from adapter.check.world import Skip, World
 NOT_THERE = "Not in dataset"
 """What a report shows for a variable that is no column."""
 DEFAULT_LIMIT = 1000
+FAULTS = (Unfit, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, MemoryError, RecursionError)
+"""What a rule that means nothing on these data can raise: one rule fails then, and the others run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +106,17 @@ def evaluate(rule: Rule, d: Dataset, world: World, limit: int = DEFAULT_LIMIT) -
         return _found(rule, d, world, limit)
     except Skip as e:
         return Outcome(d.name, "SKIPPED", str(e))
-    except (Unfit, ValueError, TypeError, KeyError, IndexError, OverflowError, MemoryError) as e:
+    except FAULTS as e:
         return Outcome(d.name, "EXECUTION ERROR", f"{type(e).__name__}: {e}")
 
 
 def evaluate_files(rule: Rule, world: World, limit: int = DEFAULT_LIMIT) -> Outcome:
     """Return what a rule of type File Check finds in the package."""
-    found = [_issues(rule, f, _holds(rule.check, f, str, _never, ""), None, limit) for f in problems(None, world)]
-    return _outcome(rule, "", rule.message, found, limit)
+    try:
+        found = [_issues(rule, f, _holds(rule.check, f, str, _never, ""), None, limit) for f in problems(None, world)]
+    except FAULTS as e:
+        return Outcome("", "EXECUTION ERROR", f"{type(e).__name__}: {e}")
+    return _outcome(rule, "", rule.message, [f for f in found if f[0]], limit)
 
 
 def _never(name: str) -> bool:

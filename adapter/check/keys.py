@@ -11,7 +11,7 @@ from adapter.check.columns import Column, Ints, shared_codes
 from adapter.check.operators_values import plain
 from adapter.check.world import Skip
 
-MAX_ROWS = 50_000_000
+MAX_ROWS = 20_000_000
 """A join of more rows than this is refused: a rule from anywhere could multiply records without end."""
 
 
