@@ -193,6 +193,11 @@ def main(quick: bool) -> None:
         for name, seconds in runs(values).items():
             say(f"  {name:24} {seconds:12.2f}")
         os.sched_setaffinity(0, everywhere)
+        from tests.bench.bench_validate import run as validate
+
+        say("\nvalidate")
+        for line in validate(30_000 if quick else 300_000):
+            say(line)
         say("\nwhole build, one worker on one core")
         for name, folder in (("in order", source), ("shuffled", shuffled(source, work / "shuffled"))):
             found = min((build(folder, work / "out", 1, core) for _ in range(3)), key=lambda f: f["cpu"])
