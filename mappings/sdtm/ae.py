@@ -12,7 +12,7 @@ from adapter.derive.days import day_number
 from adapter.derive.diagnoses import diagnosed
 from adapter.derive.judgements import CRITERIA, closest, judged, serious
 from adapter.derive.stays import kinds_of_stay
-from adapter.derive.terms import grades
+from adapter.derive.terms import english, grades
 from adapter.spec import (
     COLLECTED,
     DERIVED,
@@ -221,7 +221,7 @@ def _suspects(a: pd.DataFrame, missing: list[pd.DataFrame], inputs: Inputs) -> l
     said = s["causality"].notna() | s["causality_text"].notna()
     lost = said & ~found["known"]
     missing.append(unmapped("AdverseEvent", s.loc[lost, "causality"], s.loc[lost, "causality_text"], used=True))
-    named = text(s["code_text"])
+    named = english(inputs.knowledge.dictionaries, text(s["code_text"]))["text"]
     ours = s[s["product"] != ""].groupby("record")["rel"].agg(list)
     a["rel"] = text(ours.map(closest).reindex(a.index))
     other = s[(s["product"] == "") & (named != "") & (s["rel"] != "")]

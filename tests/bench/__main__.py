@@ -193,6 +193,11 @@ def main(quick: bool) -> None:
         for name, seconds in runs(values).items():
             say(f"  {name:24} {seconds:12.2f}")
         os.sched_setaffinity(0, everywhere)
+        from tests.bench.bench_validate import run as validate
+
+        say("\nvalidate")
+        for line in validate(30_000 if quick else 300_000):
+            say(line)
         say("\nwhole build, one worker on one core")
         for name, folder in (("in order", source), ("shuffled", shuffled(source, work / "shuffled"))):
             found = min((build(folder, work / "out", 1, core) for _ in range(3)), key=lambda f: f["cpu"])
@@ -209,10 +214,8 @@ def main(quick: bool) -> None:
         big = build(write_volume(large, work / "large"), work / "out", 2)
         say("\nthe ADaM step beside the SDTM step (mapping and writing), one worker on one core, CPU seconds")
         both, sdtm = (build(work / "large", work / "out", 1, core, *only) for only in ((), ("sdtm",)))
-        step = sdtm["  map"] + sdtm["  assemble"]
-        say(
-            f"  {large:>9,}: SDTM {step:.1f}, ADaM {both['  map'] + both['  assemble'] - step:.1f}; whole {both['cpu']:.1f}"
-        )
+        step = sdtm["cpu"] - sdtm["  intake"] - sdtm["  prepare"]
+        say(f"  {large:>9,}: SDTM {step:.1f}, ADaM {both['cpu'] - sdtm['cpu']:.1f}; whole {both['cpu']:.1f}")
         say(
             f"  {large:>9,}: {big['wall']:6.1f} s, peak {big['pss']:,.0f} MB, {big['pss'] / two['pss']:.2f} x the smaller"
         )

@@ -136,5 +136,12 @@ def test_causes_of_death_are_told_and_translated(demo: Built) -> None:
 
 
 def test_with_the_sponsors_terms_no_term_is_chinese(demo: Built) -> None:
-    for name, column in (("AE", "AETERM"), ("CE", "CETERM"), ("MH", "MHTERM"), ("DD", "DDORRES")):
+    for name, column in (
+        ("AE", "AETERM"),
+        ("AE", "AERELNST"),
+        ("CE", "CETERM"),
+        ("MH", "MHTERM"),
+        ("DD", "DDORRES"),
+        ("PR", "PRTRT"),
+    ):
         assert demo.result.sdtm[name][column].map(str.isascii).all(), name

@@ -93,9 +93,13 @@ LAYERS = (
         "output",
         "deliver",
         "progress",
+        "check",
+        "report",
+        "validate",
+        "self_check",
     ),
     ("run", "codes_check", "__init__", "package", "signals", "signals_report", "results_displays", "analyse"),
-    ("cli", "__main__", "commands", "codes_report", "doctor"),
+    ("cli", "__main__", "commands", "validate_commands", "codes_report", "doctor"),
 )
 
 
