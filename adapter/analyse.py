@@ -1,6 +1,6 @@
 """The protocol's tables of a finished build: OUT/analysis, and Analysis Results Metadata in OUT/adam/define.xml.
 
-    done = analyse("out", trial="pgf_msc")
+    done = analyse("out", "NAME")
 
 Written are OUT/analysis/tables.html (all tables), one CSV per table, and results.csv (the analysis-results dataset: one row
 per statistic, unrounded, with dataset, population and selection). The same build gives the same bytes.
@@ -53,7 +53,7 @@ class Analysed:
         return sum(len(t.results) for t in self.tables)
 
 
-def analyse(out: str | os.PathLike[str], trial: str = "pgf_msc", overwrite: bool = False) -> Analysed:
+def analyse(out: str | os.PathLike[str], trial: str, overwrite: bool = False) -> Analysed:
     """Write the tables of the build in folder `out` beside it.
 
     Raises InputError where it is no build of that trial or has no ADSL; OutputError where there is an analysis already

@@ -1,6 +1,6 @@
 """Safety signals and listings of a finished build (protocol §7), each with its source records.
 
-    found = signals_of("out", "pgf_msc")
+    found = signals_of("out", "NAME")
     found.suspended        # whether a suspension signal exists
 
 Reads SDTM datasets and OUT/trace only, so that a package without ADaM can be watched too; what ADLB says of results that

@@ -2,7 +2,8 @@
 <!-- Shows a Define-XML 2.1 document as one HTML page: no script, nothing loaded from elsewhere. -->
 <xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform"
     xmlns:odm="http://www.cdisc.org/ns/odm/v1.3" xmlns:def="http://www.cdisc.org/ns/def/v2.1"
-    xmlns:xlink="http://www.w3.org/1999/xlink" exclude-result-prefixes="odm def xlink">
+    xmlns:xlink="http://www.w3.org/1999/xlink" xmlns:arm="http://www.cdisc.org/ns/arm/v1.0"
+    exclude-result-prefixes="odm def xlink arm">
   <xsl:output method="html" encoding="UTF-8" indent="no" doctype-system="about:legacy-compat"/>
   <xsl:strip-space elements="*"/>
 
@@ -14,6 +15,7 @@
   <xsl:key name="comment" match="def:CommentDef" use="@OID"/>
   <xsl:key name="standard" match="def:Standard" use="@OID"/>
   <xsl:key name="valuelist" match="def:ValueListDef" use="@OID"/>
+  <xsl:key name="group" match="odm:ItemGroupDef" use="@OID"/>
   <xsl:key name="where" match="def:WhereClauseDef" use="@OID"/>
   <xsl:key name="leaf" match="def:leaf" use="@ID"/>
 
@@ -57,6 +59,7 @@
     <nav>
       <a href="#standards">Standards</a> <a href="#documents">Documents</a> <a href="#datasets">Datasets</a>
       <a href="#codelists">Codelists</a> <a href="#methods">Methods</a> <a href="#comments">Comments</a>
+      <xsl:if test="arm:AnalysisResultDisplays"><xsl:text> </xsl:text><a href="#results">Analysis results</a></xsl:if>
     </nav>
     <h2 id="standards">Standards</h2>
     <table>
@@ -99,6 +102,43 @@
         <tr id="{@OID}"><td><xsl:value-of select="@OID"/></td><td><xsl:call-template name="text"/></td></tr>
       </xsl:for-each>
     </table>
+    <xsl:apply-templates select="arm:AnalysisResultDisplays"/>
+  </xsl:template>
+
+  <xsl:template match="arm:AnalysisResultDisplays">
+    <h2 id="results">Analysis results</h2>
+    <xsl:for-each select="arm:ResultDisplay">
+      <h3 id="{@OID}"><xsl:value-of select="@Name"/></h3>
+      <p>
+        <xsl:for-each select="def:DocumentRef">
+          <a href="{key('leaf', @leafID)/@xlink:href}"><xsl:value-of select="key('leaf', @leafID)/def:title"/></a>
+        </xsl:for-each>
+      </p>
+      <table>
+        <tr><th>Result</th><th>Purpose</th><th>Reason</th><th>Records</th><th>Variables</th><th>Documentation</th></tr>
+        <xsl:for-each select="arm:AnalysisResult">
+          <tr id="{@OID}">
+            <td><xsl:call-template name="text"/></td>
+            <td><xsl:value-of select="@AnalysisPurpose"/></td><td><xsl:value-of select="@AnalysisReason"/></td>
+            <td>
+              <xsl:for-each select="arm:AnalysisDatasets/arm:AnalysisDataset">
+                <xsl:if test="position() &gt; 1"><br/></xsl:if>
+                <a href="#{@ItemGroupOID}"><xsl:value-of select="key('group', @ItemGroupOID)/@Name"/></a>
+                <xsl:for-each select="def:WhereClauseRef">
+                  <xsl:text>: </xsl:text><xsl:apply-templates select="key('where', @WhereClauseOID)"/>
+                </xsl:for-each>
+              </xsl:for-each>
+            </td>
+            <td>
+              <xsl:for-each select="arm:AnalysisDatasets/arm:AnalysisDataset/arm:AnalysisVariable">
+                <xsl:if test="position() &gt; 1">, </xsl:if><xsl:value-of select="key('item', @ItemOID)/@Name"/>
+              </xsl:for-each>
+            </td>
+            <td><xsl:for-each select="arm:Documentation"><xsl:call-template name="text"/></xsl:for-each></td>
+          </tr>
+        </xsl:for-each>
+      </table>
+    </xsl:for-each>
   </xsl:template>
 
   <xsl:template match="odm:ItemGroupDef" mode="row">

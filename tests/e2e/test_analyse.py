@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 import pyreadstat
 import pytest
-from lxml import etree
+from lxml import etree, html
 
 from adapter import build, cli
 from adapter.result import Result
@@ -291,6 +291,20 @@ def test_a_result_names_its_records_variables_and_purpose(analysed: Path) -> Non
     assert "Newcombe" in text
     purposes = Counter(tree.xpath("//arm:AnalysisResult/@AnalysisPurpose", namespaces=SPACES))
     assert purposes["PRIMARY OUTCOME MEASURE"] == 3
+
+
+def test_the_page_of_define_xml_shows_the_results(analysed: Path) -> None:
+    page = html.fromstring((analysed / "adam/define.html").read_bytes())
+    (row,) = page.xpath("//tr[@id='AR.response-primary-fasfl.PLTRESP']")
+    cells = [" ".join(c.text_content().split()) for c in row.iterfind("td")]
+    assert cells[1:3] == ["PRIMARY OUTCOME MEASURE", "SPECIFIED IN PROTOCOL"]
+    assert cells[0].endswith("Full Analysis Set: Platelet response")
+    assert "FASFL" in cells[3]
+    assert "PLTRESP" in cells[3]
+    assert cells[4] == "TRT01P, AVALC"
+    assert page.xpath("//h3[@id='RD.response-primary-fasfl']/following-sibling::p[1]/a/@href") == [
+        "../analysis/tables.html"
+    ]
 
 
 # --- odd packages ----------------------------------------------------------------------------------------------------
