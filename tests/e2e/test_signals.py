@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import shutil
+import subprocess
+import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +19,7 @@ from adapter import build, cli
 from adapter.result import Result
 from tests.conftest import Cohort
 
+REPO = Path(__file__).parents[2]
 DEATH_WINDOW = 14
 EVENT = "http://terminology.hl7.org/CodeSystem/adverse-event-"
 
@@ -242,3 +245,12 @@ def test_a_folder_that_is_no_package_is_refused(
 def test_json_and_csv_at_once_are_refused(demo10_build: Result, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["signals", str(demo10_build.out), "--json", "--csv"]) == 2
     assert "exclude each other" in capsys.readouterr().err
+
+
+def test_scipy_is_loaded_by_analyse_alone(demo10_build: Result) -> None:
+    code = (
+        "import sys; from adapter import cli; "
+        f"cli.main(['signals', {str(demo10_build.out)!r}, '--json']); "
+        "sys.exit(int('scipy' in sys.modules or 'statsmodels' in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, cwd=REPO).returncode == 0

@@ -18,7 +18,7 @@ import pytest
 
 from adapter.analysis_plan import plan_of
 from adapter.errors import InputError, TrialError
-from adapter.stats.analysis import tables_of
+from adapter.stats.analysis import not_built, tables_of
 from adapter.stats.efficacy import response_table
 from adapter.stats.estimates import normal_quantile
 from adapter.stats.event_times import time_table
@@ -27,6 +27,7 @@ from adapter.stats.plan import Characteristic, Plan, Response, TimeTo
 from adapter.stats.results import COLUMNS, Result, Table, results_csv
 from adapter.stats.safety import adverse_event_tables, shift_table
 from adapter.stats.subjects import baseline_table, population_table
+from adapter.stats.table_csv import table_csv
 from adapter.trial import find_trials, load_trial
 from tests import naive_statistics as naive
 
@@ -672,6 +673,26 @@ def test_all_tables_of_the_datasets_that_are_there() -> None:
     assert [t.id for t in tables_of({"ADSL": frames["ADSL"]}, PLAN)] == ["populations", "baseline"]
     with pytest.raises(InputError, match="no ADSL among ADAE: nobody to analyse"):
         tables_of({"ADAE": frames["ADAE"]}, PLAN)
+
+
+def test_what_cannot_be_built_is_named_with_its_reason() -> None:
+    frames = {k.upper(): v for k, v in STUDIES[0].frames().items()}
+    assert not_built(frames) == {}
+    lacking = frames | {"ADAE": frames["ADAE"].drop(columns=["DLTFL", "AEREL"])}
+    del lacking["ADTTE"]
+    assert list(not_built(lacking).values()) == [
+        "Time to event: not built, the package has no ADTTE",
+        "Adverse events: not built, ADAE has no AEREL, DLTFL",
+    ]
+
+
+def test_a_table_as_csv_has_the_cells_of_the_page_and_its_notes() -> None:
+    table = Table("t", "T", ("a", "b"), "ADAE", "SAFFL")
+    table.add(("s", 'row, "quoted"', "a"), "share", 0.25, "proportion")
+    table.add(("s", 'row, "quoted"', "b"), "share", None, "proportion", why="no subjects")
+    assert table_csv(table) == (
+        'section,row,statistic,a,b,notes\ns,"row, ""quoted""",share,25.0 %,not estimable,b: no subjects\n'
+    )
 
 
 def test_the_plan_of_the_shipped_trial() -> None:
