@@ -158,6 +158,8 @@ class Delivery:
         for d in shipped():
             for v in d.main:
                 used = context.summaries[d.name].terms.get(v.name, set())
+                if v.origin.type == "Predecessor":
+                    continue  # it is reported where it is copied from
                 if v.codelist and not self.terminology.codelist(v.codelist).extensible:
                     for value in self.terminology.missing(v.codelist, used):
                         meaning = REASONS["not-in-codelist"].meaning

@@ -603,10 +603,11 @@ PLANTS = (
     plant(
         "death-before-last-fact",
         CAUSE,
-        changed(PERSON, deceasedDateTime="2024-02-02"),
+        changed(PERSON, deceasedDateTime="2024-01-01"),  # the day before randomisation
         dataset="DS",
-        records="DD+1 DM+1-1 DS+1 SE+1-1",
+        records="DD+1 DM+1-1 DS+2-1 LB+2-2 SE+1-3 SV-14",  # taking part ended before treatment could begin
         no_patient=True,
+        log=TREATED,
     ),
     plant(
         "death-only-in-log",
@@ -625,5 +626,31 @@ PLANTS = (
     plant("disposition-unknown", dataset="DS", records="DS-1", keyed=False, log=TREATED, told=dict.fromkeys(LEFT, "")),
     plant("criterion-unknown", dataset="IE", keyed=False, log=TREATED, told={"ie_EXCL08": ""}),
     plant("criterion-contradicted", dataset="IE", keyed=False, log=TREATED, told={"ie_INCL02": "N"}),
+    plant(
+        "value-implausible",
+        changed(LAB, valueQuantity=COUNT | {"value": 60000}),
+        dataset="ADLB",
+        records="LB+1",
+        keyed=False,
+    ),
+    plant(
+        "analysis-date-partial",
+        changed(DRUG, medicationCodeableConcept=A_TRANSFUSION, effectiveDateTime="2024-01"),
+        dataset="ADRS",
+        records="CM+1",
+        keyed=False,
+    ),
+    plant("date-imputed", of="death-date-unknown", dataset="ADSL", keyed=False),
+    plant("origin-unknown", of="transplant-after-randomisation", dataset="ADSL", keyed=False),
+    plant(
+        "transplant-after-randomisation",
+        changed(GRAFT, id="@-had", performedDateTime=EARLIER, meta={"versionId": "2"}),  # the one before is corrected
+        dataset="ADSL",
+        records="LB+1-1 PR+1-1 SV+1-11",  # without a transplant no visit is counted from it
+        keyed=False,
+        log=TREATED,
+        dropped=("Procedure superseded-version",),
+    ),
+    plant("event-before-origin", of="death-before-last-fact", dataset="ADTTE", keyed=False),
     plant("duplicate-key", DRUG, changed(DRUG, id="@-2"), dataset="CM", records="CM+2", keyed=False),
 )

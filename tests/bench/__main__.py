@@ -209,10 +209,8 @@ def main(quick: bool) -> None:
         big = build(write_volume(large, work / "large"), work / "out", 2)
         say("\nthe ADaM step beside the SDTM step (mapping and writing), one worker on one core, CPU seconds")
         both, sdtm = (build(work / "large", work / "out", 1, core, *only) for only in ((), ("sdtm",)))
-        step = sdtm["  map"] + sdtm["  assemble"]
-        say(
-            f"  {large:>9,}: SDTM {step:.1f}, ADaM {both['  map'] + both['  assemble'] - step:.1f}; whole {both['cpu']:.1f}"
-        )
+        step = sdtm["cpu"] - sdtm["  intake"] - sdtm["  prepare"]
+        say(f"  {large:>9,}: SDTM {step:.1f}, ADaM {both['cpu'] - sdtm['cpu']:.1f}; whole {both['cpu']:.1f}")
         say(
             f"  {large:>9,}: {big['wall']:6.1f} s, peak {big['pss']:,.0f} MB, {big['pss'] / two['pss']:.2f} x the smaller"
         )

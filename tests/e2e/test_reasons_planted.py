@@ -22,7 +22,7 @@ from adapter.site import Keyer
 from tests.conftest import KEY, make_site, write_lines
 from tests.lines import changed, line_of
 from tests.own import LAB, PERSON, of_subject
-from tests.planted import CODING, COLUMNS, CUT, LOG, PLANTS, SITE, Plant
+from tests.planted import CODING, COLUMNS, CUT, GRAFT, LOG, PLANTS, SITE, Plant
 
 OWN = tuple(p for p in PLANTS if not p.of)
 # results on the days on which things are planted, so that these are days of contact anyway
@@ -32,6 +32,8 @@ CLEAN = (
     changed(LAB, id="@-0", effectiveDateTime="2024-03-01T08:00:00+08:00"),
     *(changed(LAB, id=f"@-{d}", code=HGB, valueQuantity=GRAMS, effectiveDateTime=f"2024-01-{d}") for d in ("02", "05")),
 )
+# who was randomised had a transplant before it
+HAD = changed(GRAFT, id="@-had", performedDateTime="2023-12-01", meta={"versionId": "1"})
 BY_REASON = {p.reason: p for p in PLANTS}
 
 
@@ -61,7 +63,8 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
     folder = tmp_path_factory.mktemp("planted")
     counts = [own(p, x) for p in OWN for x in CLEAN]
     here = {p.reason: own(p, PERSON) for p in OWN}
-    before = {"Patient.ndjson": list(here.values()), "Observation.ndjson": counts}
+    grafts = [own(p, HAD) for p in OWN if p.log.get("arm")]
+    before = {"Patient.ndjson": list(here.values()), "Observation.ndjson": counts, "Procedure.ndjson": grafts}
     files = {name_of(p): [own(p, x) for x in p.lines] for p in OWN if p.lines}
     after = before | files | {"Patient.ndjson": [here[p.reason] for p in OWN if not p.no_patient]}
     site = make_site(folder / "site")
@@ -111,11 +114,12 @@ def test_every_reason_has_a_case() -> None:
 def test_the_clean_hospital_is_clean(planted: Planted) -> None:
     r = planted.clean
     n = len(OWN)
-    sizes = {"Patient": n, "Observation": len(CLEAN) * n}
+    arms = sum(bool(p.log.get("arm")) for p in OWN)
+    sizes = {"Patient": n, "Observation": len(CLEAN) * n, "Procedure": arms}
     assert r.counts["resources"] == {k: {"read": m, "used": m, "dropped": {}} for k, m in sizes.items()}
     assert (r.exit_code, len(r.rejects), len(r.issues), len(r.unmapped)) == (0, 0, 0, 0)
     assert (len(r.sdtm["DM"]), len(r.sdtm["LB"])) == (n, len(CLEAN) * n)
-    assert not {"CM", "EC", "EX", "PR", "IE"} & set(r.sdtm)
+    assert not {"CM", "EC", "EX", "IE"} & set(r.sdtm)
 
 
 def of_kind(which: str) -> Iterable[Any]:
@@ -185,8 +189,10 @@ def test_an_issue_tells_subject_record_and_keyed_id(p: Plant, planted: Planted) 
     assert found["keyed_id"] == keyed(p)
     assert f"({p.element})" in found["message"] or not p.element
     if found["seq"]:
-        frame = r.sdtm[p.dataset]
-        assert found["seq"] in {str(int(n)) for n in frame.loc[frame["USUBJID"] == usubjid(p), f"{p.dataset}SEQ"]}
+        analysis = p.dataset in r.adam
+        frame = (r.adam if analysis else r.sdtm)[p.dataset]
+        sequence = "ASEQ" if analysis else f"{p.dataset}SEQ"
+        assert found["seq"] in {str(int(n)) for n in frame.loc[frame["USUBJID"] == usubjid(p), sequence]}
     assert not (r.rejects["file"] == f"fhir/{name_of(p)}").any()
     others = r.issues[(r.issues["USUBJID"] == usubjid(p)) & (r.issues["code"] != p.reason)]
     assert set(others["code"]) <= {q.reason for q in PLANTS if host(q) == host(p)}
@@ -200,7 +206,10 @@ def rows_of(r: Result, subject: str) -> Counter[tuple[str, ...]]:
             mine = frame[frame["USUBJID"] == subject]
             mine = mine[[c for c in mine if c not in (f"{name}SEQ", "IDVARVAL")]]
             filled = mine.astype("str").replace("nan", "")
-            found.update((name, *(f"{c}={v}" for c, v in row.items() if v)) for row in filled.to_dict("records"))
+            found.update(
+                (name, *(f"{c}={v}" for c, v in row.items() if isinstance(v, str) and v))
+                for row in filled.to_dict("records")
+            )
     return found
 
 
