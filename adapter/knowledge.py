@@ -7,6 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from adapter.codes import CodeTable, load_codes
+from adapter.derive.toxicity import KEY as TOXICITY_KEY
 from adapter.dictionaries import Dictionaries, load_dictionaries
 from adapter.site_codes import site_products, with_site_codes
 from adapter.terminology import Terminology
@@ -52,6 +53,7 @@ def load_knowledge(trial: Trial, site: Path | None, coding: Path | None = None) 
     codes = {name: load_codes(name, *folders) for name in TABLES}
     if site is not None:
         codes = with_site_codes(codes, site)
+    codes["toxicity"] = load_codes("toxicity", *folders, key=TOXICITY_KEY)
     return Knowledge(
         codes | {"products": site_products(site, trial.by_key("products"))},
         UnitTable.load(*folders),

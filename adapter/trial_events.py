@@ -79,6 +79,7 @@ class DoseLimiting(Part):
     grade: Count = about("Grade from which a related event is dose-limiting")
     repeated_grade: Count = about("Grade from which an immune event is, after repeated dosing")
     repeated_kinds: Words = about("Kinds of such events")
+    repeated_terms: Words = about("Parts of a reported or coded term that tell such an event, case aside", ())
     repeated_from_dose: Count = about("Number of the administration after which it counts")
 
 
@@ -106,6 +107,10 @@ class Safety(Part):
     emergence: Emergence = about("Treatment-emergent events")
     dose_limiting: DoseLimiting = about("Dose-limiting toxicity")
     suspension: Suspension = about("Suspension signals")
+    related: Words = about(
+        "Values of AEREL that mean related", ("RELATED", "PROBABLY RELATED", "POSSIBLY RELATED")
+    )
+    groups: dict[Text, Words] = about("Group of events (CQ01NAM, CQ02NAM in this order) → AECAT and CECAT values", {})
     modification_grade: Count = about("Grade from which an event related to the product asks for a lower dose")
     reaction_hours: Count = about("Hours after an administration in which an infusion reaction is looked for")
     reaction_medications: Words = about("Medication groups that show a reaction")

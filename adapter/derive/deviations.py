@@ -1,4 +1,4 @@
-"""Protocol deviations (protocol §8): planned days of infusions, doses per kg and day, days without a count. Vectors in, vectors out."""
+"""Protocol deviations (protocol §8): planned days of infusions, doses per kg and day. Vectors in, vectors out."""
 
 from __future__ import annotations
 
@@ -52,10 +52,7 @@ def dose_in(dose: Series[Any], unit: Series[Any], weight: Series[Any], wanted: s
     value = dose.astype("float64") * own.map(known).astype("float64")
     is_per_kg, should_be = bare.str.endswith("/kg"), wanted.removesuffix("/day").endswith("/kg")
     kg = weight.astype("float64")
-    if should_be:
-        value = value.where(is_per_kg, value / kg)
-    else:
-        value = value.where(~is_per_kg, value * kg)
+    value = value.where(is_per_kg, value / kg) if should_be else value.where(~is_per_kg, value * kg)
     return value.round(DIGITS)
 
 

@@ -31,6 +31,7 @@ from adapter.spec import (
 )
 from mappings.analysis.lineages import Counts, lineages, phase_ends
 from mappings.analysis.readings import IMPOSSIBLE, readings
+from mappings.analysis.toxicity import on_treatment, toxicity, toxicity_variables
 from mappings.analysis.variables import BDS, NY, from_adsl, parameter, relative_day, sequence, study, subject
 
 NAME, SOURCE = "ADLB", "LB"
@@ -45,6 +46,8 @@ def results(inputs: Inputs) -> Records:
     f["analysed"] = counts.chosen
     found = lineages(counts, s, inputs)
     f["avisit"], f["avisitn"] = _visits(f, s, inputs, found)
+    f["ontrt"] = on_treatment(f, s, inputs)
+    f = f.join(toxicity(f, lb, inputs))
     used = joined([used_of(f.index, "", SOURCE, "LBSTRESC", f["LBSEQ"].to_numpy()), _base_of(f)])
     bad = f.index[(f["why"] == IMPOSSIBLE).to_numpy()]
     issues = issues_of(bad, f.loc[bad, "USUBJID"], "value-implausible", IMPLAUSIBLE)
@@ -69,7 +72,7 @@ def _baseline(f: pd.DataFrame, lb: pd.DataFrame, s: pd.DataFrame, inputs: Inputs
     f["base"] = np.where(known, aval[row], np.nan) if len(f) else np.nan
     f["bnrind"] = np.where(known, f["LBNRIND"].to_numpy(dtype=object)[row], "") if len(f) else ""
     f["chg"] = np.where(found.after, change(aval, f["base"].to_numpy(dtype=np.float64)), np.nan)
-    f["base_row"] = found.row
+    f["base_row"], f["after"] = found.row, found.after
 
 
 def _base_of(f: pd.DataFrame) -> pd.DataFrame:
@@ -220,6 +223,7 @@ DATASET = Dataset(
             rule=setting("daily_value.rule"),
             codelist=NY,
         ),
+        *toxicity_variables(),
         _made("EXCLREAS", "Reason Excluded from Analysis", "Char", excluded, "why", "Perm"),
         Variable("SRCDOM", "Source Data", "Char", const(SOURCE), ASSIGNED, "Perm"),
         _lb("LBSEQ", "Sequence Number", "Num", "LBSEQ", "Perm"),

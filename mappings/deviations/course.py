@@ -78,7 +78,7 @@ def counts_missing(case: Case, arms: tuple[str, ...]) -> Iterator[Found]:
         return
     s = case.s
     known = text(case.inputs.subjects[phase.entry_column]).reindex(s.index) != ""
-    end = np.minimum(case.phase_end, s["known_to"])
+    end = case.phase_end.clip(upper=s["known_to"])
     spans = (
         s.assign(last=end.where(known), place=np.arange(len(s))).loc[case.of_arms(arms)].reset_index(names="USUBJID")
     )
