@@ -107,9 +107,7 @@ class Safety(Part):
     emergence: Emergence = about("Treatment-emergent events")
     dose_limiting: DoseLimiting = about("Dose-limiting toxicity")
     suspension: Suspension = about("Suspension signals")
-    related: Words = about(
-        "Values of AEREL that mean related", ("RELATED", "PROBABLY RELATED", "POSSIBLY RELATED")
-    )
+    related: Words = about("Values of AEREL that mean related", ("RELATED", "PROBABLY RELATED", "POSSIBLY RELATED"))
     groups: dict[Text, Words] = about("Group of events (CQ01NAM, CQ02NAM in this order) → AECAT and CECAT values", {})
     modification_grade: Count = about("Grade from which an event related to the product asks for a lower dose")
     reaction_hours: Count = about("Hours after an administration in which an infusion reaction is looked for")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -13,6 +14,7 @@ from adapter.spec import ASSIGNED, DERIVED, PREDECESSOR, PROTOCOL, Variable, cal
 DATE9 = "DATE9."
 NY = "C66742"
 BDS = "BASIC DATA STRUCTURE"
+OCCDS = "OCCURRENCE DATA STRUCTURE"
 
 
 def study() -> Variable:
@@ -76,3 +78,23 @@ def relative_day(day: pd.Series[Any], start: pd.Series[Any]) -> pd.Series[float]
 there is no day 0. Empty where either is empty."""
     difference = day - start
     return difference.where(difference < 0, difference + 1)
+
+
+def kept(dataset: str, names: Mapping[str, str], **more: Any) -> tuple[Variable, ...]:
+    """Return variables of an SDTM record that are kept as they are (Predecessor): name -> label. Num where the name says so.
+
+    more: codelist of a variable, by its name in lower case; `req` and `cond`: names with that core.
+    """
+    cores = {n: c for c in ("Req", "Cond") for n in more.get(c.lower(), ())}
+    return tuple(
+        Variable(
+            name,
+            label,
+            "Num" if name in more.get("numbers", ()) or name.endswith("SEQ") else "Char",
+            path(name, f"{dataset}.{name}"),
+            PREDECESSOR,
+            cores.get(name, "Perm"),
+            codelist=more.get("codelists", {}).get(name),
+        )
+        for name, label in names.items()
+    )
