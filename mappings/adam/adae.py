@@ -48,6 +48,8 @@ KEPT = {
     "AEENDTC": "End Date/Time of Adverse Event",
     "AEENRTPT": "End Relative to Reference Time Point",
 }
+READ = ("AEDECOD", "AEBODSYS", "AESER", "AEREL", "AESDTH", "AETOXGR")
+"""Variables that the tables read: they stand also where nothing is in them."""
 NY, OPEN = "C66742", ("NOT RECOVERED/NOT RESOLVED", "RECOVERING/RESOLVING")
 CODELISTS = {"AESEV": "C66769", "AESER": NY, "AEOUT": "C66768", "AEENRTPT": "C66728"}
 CODELISTS |= dict.fromkeys(("AESCONG", "AESDISAB", "AESDTH", "AESHOSP", "AESLIFE", "AESMIE"), NY)
@@ -100,7 +102,8 @@ def _repeated(inputs: Inputs) -> pd.Series[float]:
     days = pd.DataFrame({"USUBJID": ex["USUBJID"], "day": day_number(ex["EXSTDTC"])}).dropna().drop_duplicates()
     days = days.sort_values(["USUBJID", "day"], kind="stable")
     nth = days[(days.groupby("USUBJID").cumcount() == number - 1).to_numpy()]
-    return nth.set_index("USUBJID")["day"].astype("float64")
+    found: pd.Series[float] = nth.set_index("USUBJID")["day"].astype("float64")
+    return found
 
 
 def grade_number(grade: pd.Series[Any]) -> pd.Series[Any]:
@@ -144,7 +147,7 @@ DATASET = Dataset(
         sequence(),
         *kept(SOURCE, {"AESEQ": "Sequence Number"}),
         *from_adsl(),
-        *kept(SOURCE, KEPT, req=("AETERM",), cond=("AEDECOD", "AEBODSYS"), codelists=CODELISTS),
+        *kept(SOURCE, KEPT, req=("AETERM",), exp=READ, codelists=CODELISTS),
         Variable("AETOXGRN", "Standard Toxicity Grade (N)", "Num", call(grade_number, "grade"), DERIVED, "Perm"),
         *date_variables(),
         *period_flags(),
@@ -154,7 +157,7 @@ DATASET = Dataset(
             "Dose-Limiting Toxicity Flag",
             dose_limiting_flag,
             "limiting",
-            "Perm",
+            "Exp",
             grade=setting(f"{LIMIT}.grade"),
             repeated=setting(f"{LIMIT}.repeated_grade"),
             dose=setting(f"{LIMIT}.repeated_from_dose"),

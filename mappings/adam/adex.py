@@ -11,6 +11,7 @@ from adapter.derive.days import day_number
 from adapter.derive.imputation import sas_date
 from adapter.derive.results import number_of
 from adapter.spec import (
+    ASSIGNED,
     DERIVED,
     Dataset,
     Inputs,
@@ -24,7 +25,6 @@ from adapter.spec import (
     used_of,
 )
 from mappings.analysis.variables import (
-    ASSIGNED,
     BDS,
     date_of,
     from_adsl,

@@ -127,7 +127,7 @@ def group_variables() -> tuple[Variable, ...]:
 
 def period_flags(*, treatment_emergent: bool = True) -> tuple[Variable, ...]:
     """Return TRTEMFL (events only), PREFL and FUPFL."""
-    emergence = flag_of("TRTEMFL", "Treatment Emergent Analysis Flag", emergent_flag, "emergent", months=MONTHS)
+    emergence = flag_of("TRTEMFL", "Treatment Emergent Analysis Flag", emergent_flag, "emergent", "Exp", months=MONTHS)
     return (
         *((emergence,) if treatment_emergent else ()),
         flag_of("PREFL", "Pre-treatment Flag", pre_treatment_flag, "before"),

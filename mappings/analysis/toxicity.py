@@ -130,7 +130,10 @@ def toxicity_variables() -> tuple[Variable, ...]:
     """Return ONTRTFL and the variables of the grades."""
 
     def text(name: str, label: str, function: Any, column: str, codelist: str | None = None, **more: Any) -> Variable:
-        return Variable(name, label, "Char", call(function, column, **more), DERIVED, "Perm", codelist=codelist)
+        core: Any = (
+            "Exp" if name == "ONTRTFL" or name.startswith(("ATOXGR", "BTOXGR")) else "Perm"
+        )  # the tables read them
+        return Variable(name, label, "Char", call(function, column, **more), DERIVED, core, codelist=codelist)
 
     months = setting("safety.emergence.months_after_last_treatment")
     version = setting("standards.ctcae")

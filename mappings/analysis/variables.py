@@ -83,9 +83,9 @@ there is no day 0. Empty where either is empty."""
 def kept(dataset: str, names: Mapping[str, str], **more: Any) -> tuple[Variable, ...]:
     """Return variables of an SDTM record that are kept as they are (Predecessor): name -> label. Num where the name says so.
 
-    more: codelist of a variable, by its name in lower case; `req` and `cond`: names with that core.
+    more: codelists: name -> codelist; numbers: names that are Num; req, exp, cond: names with that core (exp: stands also where it has no value).
     """
-    cores = {n: c for c in ("Req", "Cond") for n in more.get(c.lower(), ())}
+    cores: dict[str, Any] = {n: c for c in ("Req", "Exp", "Cond") for n in more.get(c.lower(), ())}
     return tuple(
         Variable(
             name,
