@@ -19,7 +19,7 @@ from mappings.analysis.events import (
     grouped,
     period_flags,
 )
-from mappings.analysis.variables import OCCDS, from_adsl, kept, sequence, study, subject
+from mappings.analysis.variables import OCCDS, kept, of_subject, sequence, study, subject
 from mappings.parts import text
 
 NAME, SOURCE = "ADAE", "AE"
@@ -146,7 +146,7 @@ DATASET = Dataset(
         subject(),
         sequence(),
         *kept(SOURCE, {"AESEQ": "Sequence Number"}),
-        *from_adsl(),
+        *of_subject(),
         *kept(SOURCE, KEPT, req=("AETERM",), exp=READ, codelists=CODELISTS),
         Variable("AETOXGRN", "Standard Toxicity Grade (N)", "Num", call(grade_number, "grade"), DERIVED, "Perm"),
         *date_variables(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from adapter.spec import ASSIGNED, Dataset, Inputs, Records, Variable, const, used_of
 from mappings.analysis.events import date_variables, dated, group_variables, grouped, period_flags
-from mappings.analysis.variables import OCCDS, from_adsl, kept, sequence, study, subject
+from mappings.analysis.variables import OCCDS, kept, of_subject, sequence, study, subject
 
 NAME, SOURCE = "ADCE", "CE"
 KEPT = {
@@ -41,7 +41,7 @@ DATASET = Dataset(
         subject(),
         sequence(),
         *kept(SOURCE, {"CESEQ": "Sequence Number"}),
-        *from_adsl(),
+        *of_subject(),
         *kept(SOURCE, KEPT, req=("CETERM",), codelists={"CEENRTPT": "C66728"}),
         *date_variables(),
         *period_flags(),

@@ -10,7 +10,7 @@ import pandas as pd
 from adapter.spec import ASSIGNED, DERIVED, Dataset, Inputs, Records, Variable, call, const, used_of
 from mappings.analysis.events import date_variables, dated, flag_of, period_flags
 from mappings.analysis.subjects import medication_days
-from mappings.analysis.variables import OCCDS, from_adsl, kept, sequence, study, subject
+from mappings.analysis.variables import OCCDS, kept, of_subject, sequence, study, subject
 
 NAME, SOURCE = "ADCM", "CM"
 KEPT = {
@@ -73,7 +73,7 @@ DATASET = Dataset(
         subject(),
         sequence(),
         *kept(SOURCE, {"CMSEQ": "Sequence Number"}),
-        *from_adsl(),
+        *of_subject(),
         *kept(
             SOURCE,
             KEPT,

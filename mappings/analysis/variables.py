@@ -53,6 +53,17 @@ def from_adsl(*, treatments: bool = True) -> tuple[Variable, ...]:
     return (*(found if treatments else ()), *flags)
 
 
+def of_subject() -> tuple[Variable, ...]:
+    """Return treatments, their dates and population flags of an occurrence (OCCDS), as they are in ADSL."""
+    return (
+        copied("TRT01P", "Planned Treatment for Period 01", "ADSL.TRT01P"),
+        copied("TRT01A", "Actual Treatment for Period 01", "ADSL.TRT01A"),
+        copied("TRTSDT", "Date of First Exposure to Treatment", "ADSL.TRTSDT", type_="Num", display=DATE9),
+        copied("TRTEDT", "Date of Last Exposure to Treatment", "ADSL.TRTEDT", type_="Num", display=DATE9),
+        *from_adsl(treatments=False),
+    )
+
+
 def sequence() -> Variable:
     source = call(sequence_number, "USUBJID")
     return Variable("ASEQ", "Analysis Sequence Number", "Num", source, DERIVED, "Perm", "Identifier")
@@ -81,9 +92,10 @@ there is no day 0. Empty where either is empty."""
 
 
 def kept(dataset: str, names: Mapping[str, str], **more: Any) -> tuple[Variable, ...]:
-    """Return variables of an SDTM record that are kept as they are (Predecessor): name -> label. Num where the name says so.
+    """Return variables of an SDTM record that are kept as they are (Predecessor). names: name -> label.
 
-    more: codelists: name -> codelist; numbers: names that are Num; req, exp, cond: names with that core (exp: stands also where it has no value).
+    more: codelists: name -> codelist; numbers: names that are Num; req, exp, cond: names with that core (exp: they stand
+    also where they have no value).
     """
     cores: dict[str, Any] = {n: c for c in ("Req", "Exp", "Cond") for n in more.get(c.lower(), ())}
     return tuple(
