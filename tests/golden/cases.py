@@ -32,7 +32,8 @@ from tests.conftest import make_site
 FOLDER = Path(__file__).parent
 ALWAYS = ("rejects", "issues", "drops", "unmapped")
 """Expected in every case: nothing falls away unseen."""
-EVERYWHERE = frozenset(["DS", "DV", "IE", "SE", "SV", "TA", "TE", "TI", "TS", "TV"])
+EVERYWHERE = frozenset(["DS", "DV", "SUPPDV", "IE", "SE", "SV", "TA", "TE", "TI", "TS", "TV"])
+EVERYWHERE |= {"ADSL", "ADLB", "ADVS", "ADEX", "ADTB", "ADCM", "ADAE", "ADCE", "ADRS", "ADTTE"}
 """Made of the trial, the log and the course of each subject, whatever resources came in: a case that is about something
 else need not look at them, nor at their data issues."""
 AMONG = "these among others"
