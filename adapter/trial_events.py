@@ -147,6 +147,22 @@ class Eligibility(Part):
     version: Text = about("Protocol version in force (TIVERS), unless the log names another")
 
 
+DEVIATIONS: dict[str, tuple[str, ...]] = {
+    "dose": ("dose", "low", "high", "unit"),
+    "day": ("n", "day", "planned"),
+    "number": ("n", "planned"),
+    "wrong_arm": ("actual", "planned"),
+    "g_csf": ("dose", "low", "high", "unit"),
+    "rhtpo": ("dose", "low", "high", "unit"),
+    "tpo_ra": ("reason",),
+    "cbc": ("n",),
+    "eligibility": ("criterion",),
+    "after_relapse": (),
+    "after_discontinuation": ("reason",),
+}
+"""The deviations that there are rules for, and the placeholders that their terms may have."""
+
+
 class Deviation(Part):
     """A protocol deviation that is looked for."""
 
