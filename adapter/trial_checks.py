@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
+from string import Formatter
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from adapter.errors import TrialError, unknown
+from adapter.trial_events import DEVIATIONS
 from adapter.trial_tables import RUN_SOURCES, sources
 
 if TYPE_CHECKING:
@@ -83,6 +85,9 @@ def _arms(t: Trial) -> Iterator[str]:
         if not rule.up_below <= rule.down_from <= rule.down_to <= rule.stop_above:
             yield f"{where}: expected up_below <= down_from <= down_to <= stop_above"
     for name, deviation in t.deviations.items():
+        yield from _missing("trial.toml deviations", "rule", [name], DEVIATIONS)
+        told = [field for _, field, _, _ in Formatter().parse(deviation.term) if field is not None]
+        yield from _missing(f"trial.toml deviations.{name}.term", "placeholder", told, DEVIATIONS.get(name, ()))
         yield from _missing(f"trial.toml deviations.{name}.arms", "arm", deviation.arms, t.arms)
 
 

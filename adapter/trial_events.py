@@ -79,6 +79,7 @@ class DoseLimiting(Part):
     grade: Count = about("Grade from which a related event is dose-limiting")
     repeated_grade: Count = about("Grade from which an immune event is, after repeated dosing")
     repeated_kinds: Words = about("Kinds of such events")
+    repeated_terms: Words = about("Parts of a reported or coded term that tell such an event, case aside", ())
     repeated_from_dose: Count = about("Number of the administration after which it counts")
 
 
@@ -108,6 +109,7 @@ class Safety(Part):
     dose_limiting: DoseLimiting = about("Dose-limiting toxicity")
     suspension: Suspension = about("Suspension signals")
     related: Words = about("AEREL values that mean related to the product")
+    groups: dict[Text, Words] = about("Group of events (CQ01NAM, CQ02NAM in this order) → AECAT and CECAT values", {})
     modification_grade: Count = about("Grade from which an event related to the product asks for a lower dose")
     reaction_hours: Count = about("Hours after an administration in which an infusion reaction is looked for")
     reaction_medications: Words = about("Medication groups that show a reaction")
@@ -144,6 +146,22 @@ class Eligibility(Part):
     )
     window_days: Days = about("Values this many days before consent, up to randomisation, can decide")
     version: Text = about("Protocol version in force (TIVERS), unless the log names another")
+
+
+DEVIATIONS: dict[str, tuple[str, ...]] = {
+    "dose": ("dose", "low", "high", "unit"),
+    "day": ("n", "day", "planned"),
+    "number": ("n", "planned"),
+    "wrong_arm": ("actual", "planned"),
+    "g_csf": ("dose", "low", "high", "unit"),
+    "rhtpo": ("dose", "low", "high", "unit"),
+    "tpo_ra": ("reason",),
+    "cbc": ("n",),
+    "eligibility": ("criterion",),
+    "after_relapse": (),
+    "after_discontinuation": ("reason",),
+}
+"""The deviations that there are rules for, and the placeholders that their terms may have."""
 
 
 class Deviation(Part):

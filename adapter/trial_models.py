@@ -151,6 +151,8 @@ class Medication(Part):
     label: Text = about("What it is, for texts")
     category: Text = about("CMCAT")
     substances: Words = about("CMDECOD values that belong to the group; none named = the whole category", ())
+    stem: str = about("Begins the PARAMCD of its transfusion burden (3 characters at most); empty = none", "")
+    units: Words = about("CMDOSU values that count as units of a transfusion", ("U",))
 
 
 class StudyTreatment(Part):

@@ -163,7 +163,7 @@ def analysed(
     log["donor_type"], log["pgf_date"] = "", ""
     inputs = Inputs({}, log, trial, knowledge_of(), max(log["cut"]), made=dict(made))
     issues = []
-    for d in record_order(tuple(d for d in shipped() if d.purpose == "Analysis")):
+    for d in record_order(tuple(d for d in shipped() if d.name in ("ADSL", "ADLB", "ADRS", "ADTTE"))):
         inputs.records[d.name] = d.records(inputs)
         inputs.made[d.name], _ = evaluate(d, inputs.records[d.name].frame, inputs.made, trial.setting)
         found = inputs.records[d.name].issues

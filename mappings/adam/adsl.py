@@ -56,6 +56,10 @@ def subjects(inputs: Inputs) -> Records:
     used = _dispositions(s, inputs)
     _populations(s, dm, inputs)
     used += [*_baselines(s, inputs), *_sources(s, dm)]
+    if "DV" in inputs.made:
+        major = inputs.made["DV"]
+        major = major[(major["DVMAJFL"] == "Y").to_numpy()]
+        used.append(used_of(major["USUBJID"], "PPROTFL", "DV", "DVTERM", major["DVSEQ"].to_numpy()))
     return Records(s, issues=joined(_issues(s, inputs)), used=joined(used))
 
 
@@ -90,14 +94,14 @@ def _populations(s: pd.DataFrame, dm: pd.DataFrame, inputs: Inputs) -> None:
         for rule in (r for r in arm.treatment.values() if r.product in trial.dosing):
             plan = trial.dosing[rule.product]
             mine = ex[(ex["EXTRT"] == trial.by_key("products")[rule.product].name).to_numpy()]
-            out = dose_outside(mine["EXDOSE"], float(plan.dose), float(plan.dose_tolerance_percent))
-            major |= pd.Series(s.index.isin(mine.loc[out, "USUBJID"]), index=s.index)
+            if "DV" not in inputs.made:
+                out = dose_outside(mine["EXDOSE"], float(plan.dose), float(plan.dose_tolerance_percent))
+                major |= pd.Series(s.index.isin(mine.loc[out, "USUBJID"]), index=s.index)
             given = mine.groupby("USUBJID").size().reindex(s.index).fillna(0)
             complete &= (dm["ARMCD"] != code) | (given >= len(plan.planned_days))
     if "DV" in inputs.made:
         dv = inputs.made["DV"]
-        kinds = {d.decod for d in trial.deviations.values() if d.major}
-        major |= pd.Series(s.index.isin(dv.loc[dv["DVDECOD"].isin(kinds), "USUBJID"]), index=s.index)
+        major |= pd.Series(s.index.isin(dv.loc[dv["DVMAJFL"] == "Y", "USUBJID"]), index=s.index)
     conditions = {
         "randomised": s["randomised"],
         "treated": s["treated"] & s["randomised"],
@@ -279,8 +283,8 @@ result without a time on that day counts as {untimed} it. Physiologically imposs
 
 def population(flag: pd.Series[Any], needs: Any) -> pd.Series[Any]:
     """Y where every condition of the trial definition holds, else N. Conditions: {needs}. Randomised: ARMCD is filled. \
-Treated: any study treatment. Eligible: no record in IE. No major deviation: not treated as in another arm, no dose of \
-the trial product outside its tolerance, no major deviation in DV. All doses: in an arm with a trial product all its \
+Treated: any study treatment. Eligible: no record in IE. No major deviation: not treated as in another arm, no record \
+in DV that the trial definition calls major (DVMAJFL). All doses: in an arm with a trial product all its \
 planned administrations."""
     return flag
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -13,6 +14,7 @@ from adapter.spec import ASSIGNED, DERIVED, PREDECESSOR, PROTOCOL, Variable, cal
 DATE9 = "DATE9."
 NY = "C66742"
 BDS = "BASIC DATA STRUCTURE"
+OCCDS = "OCCURRENCE DATA STRUCTURE"
 
 
 def study() -> Variable:
@@ -51,6 +53,17 @@ def from_adsl(*, treatments: bool = True) -> tuple[Variable, ...]:
     return (*(found if treatments else ()), *flags)
 
 
+def of_subject() -> tuple[Variable, ...]:
+    """Return treatments, their dates and population flags of an occurrence (OCCDS), as they are in ADSL."""
+    return (
+        copied("TRT01P", "Planned Treatment for Period 01", "ADSL.TRT01P"),
+        copied("TRT01A", "Actual Treatment for Period 01", "ADSL.TRT01A"),
+        copied("TRTSDT", "Date of First Exposure to Treatment", "ADSL.TRTSDT", type_="Num", display=DATE9),
+        copied("TRTEDT", "Date of Last Exposure to Treatment", "ADSL.TRTEDT", type_="Num", display=DATE9),
+        *from_adsl(treatments=False),
+    )
+
+
 def sequence() -> Variable:
     source = call(sequence_number, "USUBJID")
     return Variable("ASEQ", "Analysis Sequence Number", "Num", source, DERIVED, "Perm", "Identifier")
@@ -76,3 +89,24 @@ def relative_day(day: pd.Series[Any], start: pd.Series[Any]) -> pd.Series[float]
 there is no day 0. Empty where either is empty."""
     difference = day - start
     return difference.where(difference < 0, difference + 1)
+
+
+def kept(dataset: str, names: Mapping[str, str], **more: Any) -> tuple[Variable, ...]:
+    """Return variables of an SDTM record that are kept as they are (Predecessor). names: name -> label.
+
+    more: codelists: name -> codelist; numbers: names that are Num; req, exp, cond: names with that core (exp: they stand
+    also where they have no value).
+    """
+    cores: dict[str, Any] = {n: c for c in ("Req", "Exp", "Cond") for n in more.get(c.lower(), ())}
+    return tuple(
+        Variable(
+            name,
+            label,
+            "Num" if name in more.get("numbers", ()) or name.endswith("SEQ") else "Char",
+            path(name, f"{dataset}.{name}"),
+            PREDECESSOR,
+            cores.get(name, "Perm"),
+            codelist=more.get("codelists", {}).get(name),
+        )
+        for name, label in names.items()
+    )

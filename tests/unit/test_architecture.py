@@ -146,7 +146,7 @@ def test_the_house_was_found() -> None:
 
 @pytest.mark.parametrize("path", ids(DECLARATIONS))
 def test_mappings_import_spec_and_derive_only(path: Path) -> None:
-    shared = "parts|timing|coding|conditions|findings|links|specimens|sdtm|adam|analysis"
+    shared = "parts|timing|coding|conditions|findings|links|specimens|sdtm|adam|analysis|deviations"
     allowed = re.compile(rf"adapter\.spec|adapter\.derive(\..+)?|mappings(\.({shared})(\..+)?)?")
     assert {m for m in ours(imports(path)) if not allowed.fullmatch(m)} == set()
 

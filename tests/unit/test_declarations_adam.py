@@ -24,11 +24,20 @@ TRIALS = [*find_trials().values(), ROOT / "tests/trials/mini"]
 ADAM = [d for d in shipped() if d.purpose == "Analysis"]
 SDTM = {d.name: d for d in shipped() if d.purpose == "Tabulation"}
 VARIABLES = [pytest.param(d, v, id=f"{d.name}.{v.name}") for d in ADAM for v in d.variables]
-STRUCTURES = {"ADSL": ("ADSL",), "ADLB": ("BDS",), "ADRS": ("BDS",), "ADTTE": ("BDS", "BDS for TTE")}
+STRUCTURES = {"ADSL": ("ADSL",), "ADTTE": ("BDS", "BDS for TTE")}
+STRUCTURES |= dict.fromkeys(("ADLB", "ADRS", "ADVS", "ADEX", "ADTB"), ("BDS",))
+STRUCTURES |= dict.fromkeys(("ADAE", "ADCE", "ADCM"), ("OCCDS",))
 # Variables that ADaMIG does not name: the sponsor's, and SDTM variables that are kept.
 OWN = {
     "ADSL": {"RFSTDT", "HSCTDT", "DONTYPE", "PGFDT", "NDOSES", "ANCBL", "PLTBL", "HGBBL", "DTHFL", "DCUTDT"},
-    "ADLB": {"EXCLREAS", "LBSEQ"},
+    "ADLB": {"EXCLREAS", "LBSEQ", "TOXWHYL", "TOXWHYH", "TOXEXPFL"},
+    "ADVS": {"VSSEQ", "VSPOS", "VSLOC"},
+    "ADEX": {"AVALREAS"},
+    "ADTB": {"AVALREAS", "OBSDAYS"},
+    "ADAE": {"AEENRTPT", "AEOUT", "AESCONG", "AESDISAB", "AESDTH", "AESHOSP", "AESLIFE", "AESMIE", "AERELNST"}
+    | {"DLTFL", "OUTREPFL", "UNRESFL"},
+    "ADCE": {"CEENRTPT"},
+    "ADCM": {"CMENRTPT", "CMDOSU"},
     "ADRS": {"RUNGAPFL", "ATBLFL"},
     "ADTTE": {"PREVFL"},
 }
@@ -37,17 +46,19 @@ POPULATIONS = {"FASFL", "SAFFL", "ITTFL", "PPROTFL"}
 
 def table() -> dict[tuple[str, str], dict[str, str]]:
     with open(ROOT / "schemas/adam_variables.csv", encoding="utf-8", newline="") as f:
-        rows = [r for r in csv.DictReader(f) if r["product"] in ("adamig-1-3", "adam-tte-1-0")]
+        rows = [r for r in csv.DictReader(f) if r["product"] in ("adamig-1-3", "adam-tte-1-0", "adam-occds-1-1")]
     return {(r["structure"], r["name"]): r for r in rows}
 
 
 TABLE = table()
-PLACES = (("01", "xx"), ("01", "zz"), ("02", "zz"), ("1", "y"))
+PLACES = (("01", "xx"), ("01", "zz"), ("02", "zz"), ("1", "y"), ("2", "y"))
 
 
 def row_of(dataset: str, name: str) -> dict[str, str] | None:
     """Return the row of the guide: TRT01P is TRTxxP, ANL02FL is ANLzzFL, CRIT1FL is CRITyFL."""
     names = [name, *(name.replace(n, x, 1) for n, x in PLACES if n in name)]
+    if STRUCTURES[dataset] == ("OCCDS",) and name.startswith(dataset[2:]):  # AETERM is --TERM
+        names.append(f"--{name[2:]}")
     for structure in STRUCTURES[dataset]:
         for n in names:
             if (structure, n) in TABLE:
@@ -55,7 +66,7 @@ def row_of(dataset: str, name: str) -> dict[str, str] | None:
     return None
 
 
-def test_four_datasets_are_declared() -> None:
+def test_these_datasets_are_declared() -> None:
     assert {d.name for d in ADAM} == set(STRUCTURES)
 
 
@@ -64,11 +75,18 @@ def test_variable_is_that_of_the_guide(d: Dataset, v: Variable) -> None:
     row = row_of(d.name, v.name)
     if row is None:
         populations = POPULATIONS if d.name != "ADSL" else set()
+        of_subject = STRUCTURES[d.name] == ("OCCDS",) and isinstance(v.source, Ref) and v.source.dataset == "ADSL"
+        if of_subject:
+            assert v.label == {x.name: x for x in ADAM if x.name == "ADSL"}["ADSL"].variable(v.name).label
+            return
         assert v.name in OWN[d.name] | populations, "a variable that the guide does not name"
         if v.name in populations:
             assert v.label == TABLE["ADSL", v.name]["label"]
         return
     label = row["label"]
+    if row["name"].startswith("--"):  # the guide has no wording of its own: the record is that of SDTM
+        known = {x.name: x.label for x in SDTM[d.name[2:]].variables}
+        label = known.get(v.name, label.replace("--", d.name[2:]))
     for n, x in PLACES:
         if n in v.name and v.name.replace(n, x, 1) == row["name"]:
             label = re.sub(rf"\b{x}\b", n, label)
@@ -84,7 +102,9 @@ def test_required_variables_are_all_declared(d: Dataset) -> None:
     names = {v.name.replace("01", "xx") for v in d.variables} | {v.name for v in d.variables}
     for structure in STRUCTURES[d.name]:
         for (s, name), row in TABLE.items():
-            assert s != structure or row["core"] != "Req" or name in names, name
+            topic = "CMTRT" if d.name == "ADCM" else f"{d.name[2:]}TERM"
+            own = topic if name in ("--TERM", "CMTRT") else name
+            assert s != structure or row["core"] != "Req" or own in names, name
 
 
 @pytest.mark.parametrize("d", ADAM, ids=lambda d: d.name)

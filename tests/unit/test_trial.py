@@ -784,3 +784,10 @@ def test_schema_is_in_step_and_holds_for_both_trials() -> None:
         assert [e.message for e in validator.iter_errors(definition)] == []
         del definition["study"]["id"]
         assert [e.json_path for e in validator.iter_errors(definition)] == ["$.study"]
+
+
+def test_every_deviation_of_the_trial_has_a_rule(trial: Trial) -> None:
+    from adapter.trial_events import DEVIATIONS
+    from mappings.sdtm.dv import RULES
+
+    assert set(trial.deviations) <= set(RULES) == set(DEVIATIONS)

@@ -49,6 +49,7 @@ _DRUGS = {  # drug: (ATC or None, English, Chinese, dose, unit, route)
     "GCV": ("J05AB06", "Ganciclovir", "注射用更昔洛韦", "250", "mg", IV),
     "DEX": ("H02AB02", "Dexamethasone", "地塞米松磷酸钠注射液", "5", "mg", IV),
 }
+LOW = 49.5  # platelets below it are written as less than 50
 _BAGS = {  # kind: (ATC, SNOMED codes of the procedure, Chinese text, volume mL, units)
     "platelets": ("B05AX02", ("12719002",), "输注单采血小板", "250", "1"),
     "red-cells": ("B05AX01", ("116863004", "71493000"), "输注悬浮红细胞", "400", "2"),
@@ -170,6 +171,7 @@ def infusions(ward: Ward) -> Iterator[Entry]:
             if not refused:
                 continue
         share = f"{(1.15 if n == 1 and 'overdose' in person.traits else 0.97 + draw(ward.rng, 7) / 100):.2f}"
+        share = "0.80" if n == 1 and "under-dose" in person.traits else share
         if "withdrew-treatment" in person.traits and n >= 2:
             if n == 2:
                 yield ward.infusion(day, "none", "not-done", "", statusReason=[concept(text="受试者拒绝")])
@@ -238,17 +240,18 @@ def _conventional(ward: Ward, rng: Random, known: Blood) -> Iterator[Entry]:
     for n in range(8 + draw(rng, 7)):
         if begins["GCSF"] + days(n) < person.last:
             dose = "8" if n > 7 else "6" if person.index % 4 == 2 else None  # 6: a rounded total stays above 5
+            dose = "15" if n == 3 and "g-csf-dose" in person.traits else dose
             yield ward.give("GCSF", fhir.moment(begins["GCSF"] + days(n), 7, 20), "treatment", dose)
     for n in range(14):
         if begins["RHTPO"] + days(n) < person.last and (lead == "RHTPO" or person.index % 3):
             yield ward.give("RHTPO", fhir.moment(begins["RHTPO"] + days(n), 7, 30), "treatment")
     if under_way:
         yield ward.course("EPAG", person.start - days(4), person.start + days(9), "treatment")
-    elif lead == "TPO-RA" or person.index % 2:
+    elif lead == "TPO-RA" or person.index % 2 or "tpo-ra-step" in person.traits:
         drug = ("EPAG", "AVA", "HPAG")[person.index % 3]
-        recovered, tablets = known.recovery["PLT"] or 999, 1
-        for step in range(3):  # two weeks each; one tablet more while platelets stay low (protocol §5)
+        tablets = 2 if "tpo-ra-step" in person.traits else 1
+        for step in range(3):  # two weeks each; one tablet more after two weeks of low platelets (protocol §5)
             first = begins["TPO-RA"] + days(14 * step)
             if first + days(13) < person.last:
-                tablets += step > 0 and (first - person.start).days < recovered
+                tablets += step > 0 and all(known.values[first - days(k)][3] < LOW for k in range(1, 15))
                 yield ward.course(drug, first, first + days(13), "treatment", str(tablets))

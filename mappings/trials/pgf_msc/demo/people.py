@@ -40,7 +40,14 @@ _MSC_TRAITS = {
     4: ("stopped-infusion", "sex-other"),
     7: ("late-infusion",),
     8: ("overdose",),
+    9: ("under-dose",),
+    10: ("g-csf-dose",),
+    12: ("tpo-ra-step",),
+    13: ("dose-limiting",),
 }
+DEVIATIONS = (
+    "stopped-infusion", "late-infusion", "overdose", "under-dose", "g-csf-dose", "tpo-ra-step", "dose-limiting"
+)  # fmt: skip
 _CTRL_TRAITS = {
     0: ("course-under-way",),
     1: ("never-treated",),

@@ -45,6 +45,8 @@ KNOWN_ANSWERS = {
     "entered_in_error_infusions": "MedicationAdministration ids with status entered-in-error: no EC, no EX record",
     "not_done_infusions": "ids with status not-done and a reason: EC only",
     "stopped_infusions": "ids with status stopped, part dose and period: EC and EX",
+    "deviations": "what was planted of the rules of protocol §8, and a dose-limiting toxicity: name → subject code, where the \
+cohort is large enough to have it",
     "entered_in_error_observations": "Observation ids (a haemoglobin of 250 g/L nobody had): excluded",
     "cancelled_observations": "Observation ids without value, status cancelled: excluded",
     "preliminary_only": "Observation ids never finalised: not usable",

@@ -107,6 +107,8 @@ def _events(person: Person, rng: Random) -> Iterator[Event]:
     if person.index % 10 == 8:
         n = 40 + draw(rng, 30)
         planned.append(Event(day + days(n), None, "G62.9", "周围神经病", 2, "", "Possible", "ongoing"))
+    if "dose-limiting" in person.traits:
+        planned.append(Event(day + days(9), day + days(14), "R11.0", "恶心", 3, "", "Probably-Likely", "resolved"))
     yield from (e for e in planned if (e.end or e.day) <= person.last)
 
 
