@@ -43,7 +43,7 @@ class Inputs:
     records: dict[str, Records] = field(default_factory=dict)
     sequences: dict[str, pd.Series[Any]] = field(default_factory=dict)
     made: dict[str, pd.DataFrame] = field(default_factory=dict)
-    shared: dict[str, Any] = field(default_factory=dict)
+    shared: dict[Any, Any] = field(default_factory=dict)
 
     def frame(self, resource_type: str) -> pd.DataFrame:
         """Return a copy of the rows of one resource type, with `resource` and `row` for the trace."""

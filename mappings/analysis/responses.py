@@ -159,11 +159,9 @@ class _Responses:
     def ended(self, origin: str) -> pd.Series[float]:
         """Return the first day of an intercurrent event that ends the response, NaN without one."""
         start = self.s[ORIGINS[origin]]
-        found = [
-            first_from(intercurrent(self.inputs, self.s, name), start)["day"]
-            for name, rule in self.trial.intercurrent.items()
-            if rule.ends_response
-        ]
+        names = [name for name, rule in self.trial.intercurrent.items() if rule.ends_response]
+        events = [intercurrent(self.inputs, self.s, name) for name in names]
+        found = [first_from(e, start)["day"] for e in events if len(e)]
         return pd.concat(found, axis=1).min(axis=1) if found else pd.Series(np.nan, index=self.s.index)
 
     def overall(self, code: str, base: Mapping[str, Response]) -> Response:

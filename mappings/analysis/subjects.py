@@ -126,6 +126,13 @@ def intercurrent(inputs: Inputs, s: pd.DataFrame, name: str) -> pd.DataFrame:
     A second transplant is one after the index transplant, or after randomisation without one. Graft infusions that the
     rules call boosts are boosts, as are procedures that the source calls so.
     """
+    if ("intercurrent", name) not in inputs.shared:
+        inputs.shared["intercurrent", name] = _intercurrent(inputs, s, name)
+    found: pd.DataFrame = inputs.shared["intercurrent", name]
+    return found
+
+
+def _intercurrent(inputs: Inputs, s: pd.DataFrame, name: str) -> pd.DataFrame:
     rule, pr = inputs.trial.intercurrent[name], inputs.made[PROCEDURES]
     if rule.kind == "transplant":
         found: pd.DataFrame = inputs.shared["transplants"]

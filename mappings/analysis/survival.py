@@ -138,7 +138,10 @@ def _others(p: Any, s: pd.DataFrame, start: pd.Series[float], inputs: Inputs) ->
         if name in p.competing:
             action = "compete"
         if action in found:
-            one = first_from(intercurrent(inputs, s, name), start)
+            events = intercurrent(inputs, s, name)
+            if not len(events):
+                continue
+            one = first_from(events, start)
             made = _nothing(s).assign(
                 day=one["day"], label=rule.label, srcdom="PR", srcvar="PRSTDTC", srcseq=one["seq"]
             )
@@ -147,8 +150,8 @@ def _others(p: Any, s: pd.DataFrame, start: pd.Series[float], inputs: Inputs) ->
 
 
 def _earliest(parts: list[pd.DataFrame], s: pd.DataFrame) -> pd.DataFrame:
-    made = _nothing(s)
-    for one in parts:
+    made = parts[0] if parts else _nothing(s)
+    for one in parts[1:]:
         first = one["day"].notna() & ~(made["day"] <= one["day"])
         made = made.where(~first, one)
     return made

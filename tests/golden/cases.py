@@ -32,7 +32,7 @@ from tests.conftest import make_site
 FOLDER = Path(__file__).parent
 ALWAYS = ("rejects", "issues", "drops", "unmapped")
 """Expected in every case: nothing falls away unseen."""
-EVERYWHERE = frozenset(["DS", "IE", "SE", "SV", "TA", "TE", "TI", "TS", "TV"])
+EVERYWHERE = frozenset(["DS", "IE", "SE", "SV", "TA", "TE", "TI", "TS", "TV", "ADSL", "ADLB", "ADRS", "ADTTE"])
 """Made of the trial, the log and the course of each subject, whatever resources came in: a case that is about something
 else need not look at them, nor at their data issues."""
 AMONG = "these among others"
@@ -136,7 +136,8 @@ def observed(result: Result, name: str, columns: list[str], looked_at: Collectio
     else:
         dataset = name.upper()
         # a dataset without a record is not written; a Perm variable without a value is not in it
-        frame = result.sdtm[dataset] if dataset in result.sdtm else pd.DataFrame(columns=columns)
+        made = result.adam if dataset in result.adam else result.sdtm
+        frame = made[dataset] if dataset in made else pd.DataFrame(columns=columns)
         frame = frame.reindex(columns=[*frame.columns, *(c for c in columns if c not in frame)])
     return [[_text(v) for v in row] for row in frame[columns].itertuples(index=False, name=None)]
 
