@@ -1,7 +1,8 @@
 """The command fhir2cdisc: argument parsing, progress and exit codes; the work is done by adapter.run and its like.
 
-Exit codes: 0 done; 3 done, but `build` rejected something, or `codes check` found what no table knows; 2 bad arguments
-or input that cannot be read; 1 any other failure; 130 and 143 stopped by Ctrl-C or SIGTERM. Results go to stdout,
+Exit codes: 0 done; 3 done, but `build` rejected something, or `codes check` found what no table knows; 5 done, and
+`build --validate` found something; 2 bad arguments or input that cannot be read; 1 any other failure, and findings of
+`validate` and `rules test`; 130 and 143 stopped by Ctrl-C or SIGTERM. Results go to stdout,
 progress and errors to stderr.
 """
 
@@ -29,6 +30,7 @@ import click
 from adapter import __version__
 from adapter.commands import TRIAL, TRIAL_OPTION, codes, say, swallow
 from adapter.errors import AdapterError, InputError, OutputError, unknown
+from adapter.validate_commands import rules, validate
 from adapter.writers.formats import SUFFIXES, chosen
 
 PROGRAM = "fhir2cdisc"
@@ -187,13 +189,14 @@ def _empty_folder(folder: Path) -> Path:
 )
 @click.option("--workers", metavar="N", type=click.IntRange(min=1), help="Processes.  [default: all processors]")
 @click.option("--strict", is_flag=True, help="Check the subjects' resources with fhir.resources: strict.csv.")
+@click.option("--validate", is_flag=True, help="Run this program's rules over the package: validation.json, .html.")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier build in the output folder.")
 @click.option("--out", metavar="DIR", required=True, help="Folder for the package; new, empty, or an earlier build.")
 def build(inputs: tuple[str, ...], out: str, workers: int | None, **told: Any) -> int:
     """Build the SDTM package of FHIR files, folders of them, or a store.
 
-    Exit code 0: done. 3: done, but something could not be used (rejects.ndjson). 2: bad arguments or unreadable input.
-    1: any other failure.
+    Exit code 0: done. 3: done, but something could not be used (rejects.ndjson). 5: done, and --validate found something.
+    2: bad arguments or unreadable input. 1: any other failure.
     """
     from adapter.progress import Shown, closing_table
     from adapter.run import build as run
@@ -206,11 +209,13 @@ def build(inputs: tuple[str, ...], out: str, workers: int | None, **told: Any) -
     say(
         [*closing_table(result.counts, result.manifest["subjects"], result.out, rejected), "", f"Package: {result.out}"]
     )
-    if result.exit_code:
+    if result.counts["rejects"]:
         _complain(
             f"exit code {result.exit_code}: the package is complete, but {result.counts['rejects']:,} "
             f"resources could not be used; each is in {result.out / 'rejects.ndjson'} with its reason"
         )
+    if found := ", ".join(f"{n:,} {s}" for s, n in result.counts.get("findings", {}).items() if n):
+        _complain(f"exit code {result.exit_code}: validation found {found}; see {result.out / 'validation.html'}")
     return result.exit_code
 
 
@@ -230,6 +235,8 @@ def _rejected(out: Path) -> Counter[str]:
 
 
 cli.add_command(codes)
+cli.add_command(validate)
+cli.add_command(rules)
 
 
 @cli.command()

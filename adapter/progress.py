@@ -25,6 +25,7 @@ STAGES = {
     "survey": "Finding the data cut",
     "map": "Mapping subjects",
     "assemble": "Writing datasets",
+    "check": "Checking rules",
 }
 """What a stage is called in front of people; a stage that is not named here is shown by its own name."""
 

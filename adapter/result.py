@@ -56,7 +56,7 @@ def read_dataset(path: Path) -> pd.DataFrame:
 class Result:
     """The outcome of a build in folder `out`.
 
-    sdtm: dataset name -> frame, lazily. counts: what the closing table shows. exit_code: 0, or 3 with rejects.
+    sdtm: dataset name -> frame, lazily. counts: what the closing table shows. exit_code: 0; 3 with rejects; 5 with findings.
     """
 
     def __init__(self, out: Path, counts: dict[str, Any]) -> None:
@@ -66,6 +66,8 @@ class Result:
 
     @property
     def exit_code(self) -> int:
+        if any(self.counts.get("findings", {}).values()):
+            return 5
         return 3 if self.counts["rejects"] else 0
 
     @property

@@ -26,6 +26,7 @@ from adapter.ingest import Ingest, Ingested, Progress, buckets_for
 from adapter.map import NEVER
 from adapter.output import OutputFolder
 from adapter.result import Result
+from adapter.self_check import check_built
 from adapter.site import KEY_FILE, open_site, own_servers
 from adapter.sources.files import RANGE_BYTES, Found, find_files
 from adapter.store.store import Store, StoreFacts
@@ -57,6 +58,7 @@ class Request:
     workers: int = 1
     overwrite: bool = False
     strict: bool = False
+    validate: bool = False
     range_bytes: int = RANGE_BYTES
 
 
@@ -73,6 +75,7 @@ def build(
     workers: int | None = None,
     overwrite: bool = False,
     strict: bool = False,
+    validate: bool = False,
     progress: Progress = _silent,
     executor: Callable[[], Executor] | None = None,
     range_bytes: int = RANGE_BYTES,
@@ -86,6 +89,7 @@ def build(
     format: of the datasets, one or several of xpt, dataset-json, ndjson, parquet, csv ("xpt,csv", or one each).
     workers: processes (default: all processors). executor: makes an Executor to run on instead. coding: the sponsor's
     coding of terms and drugs, a folder of CSV files (adapter.dictionaries). strict: writes strict.csv.
+    validate: runs this program's rules over the package and writes validation.json and validation.html.
 
     Raises InputError (arguments and input), StoreError, WriteError, RunError; all are AdapterError.
     """
@@ -104,6 +108,7 @@ def build(
         workers=workers or os.cpu_count() or 1,
         overwrite=overwrite,
         strict=strict,
+        validate=validate,
         range_bytes=range_bytes,
     )
     return _Build(request, progress, executor or local_executor(request.workers)).run()
@@ -157,6 +162,9 @@ class _Build:
                 self._mark("map")
                 counts = delivery.write(context, receipts, ingested, found, _stamp(r.timestamp, context.cut), r.format)
                 self._mark("assemble")
+            if r.validate:
+                counts["findings"] = check_built(output, r.workers, self.progress)
+                self._mark("validate")
             delivery.write_run(self._run_facts(store_folder))
             output.finish()
         except OSError as e:

@@ -179,6 +179,11 @@ def main(quick: bool) -> None:
         for line in lines(formats(100_000 if quick else 300_000)):
             say(line)
         os.sched_setaffinity(0, everywhere)
+        from tests.bench.bench_validate import run as validate
+
+        say("\nvalidate")
+        for line in validate(30_000 if quick else 300_000):
+            say(line)
         say("\nwhole build, one worker on one core")
         for name, folder in (("in order", source), ("shuffled", shuffled(source, work / "shuffled"))):
             found = min((build(folder, work / "out", 1, core) for _ in range(3)), key=lambda f: f["cpu"])

@@ -64,7 +64,8 @@ def test_every_command_and_snippet_runs(ran: tuple[Path, list[tuple[str, int, st
     assert len(done) >= 5
     for block, code, _, errors in done:
         builds = "fhir2cdisc build" in block or "fhir2cdisc codes check" in block
-        assert code in ((0, 3) if builds else (0,)), f"{block}\n{errors}"
+        validates = "fhir2cdisc validate" in block  # exit code 1: what docs/demo-findings.csv explains
+        assert code in ((0, 3) if builds else (0, 1) if validates else (0,)), f"{block}\n{errors}"
         assert "Traceback" not in errors
 
 

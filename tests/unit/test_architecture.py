@@ -77,9 +77,13 @@ LAYERS = (
         "output",
         "deliver",
         "progress",
+        "check",
+        "report",
+        "validate",
+        "self_check",
     ),
     ("run", "codes_check", "__init__"),
-    ("cli", "__main__", "commands", "codes_report", "doctor"),
+    ("cli", "__main__", "commands", "validate_commands", "codes_report", "doctor"),
 )
 
 
