@@ -56,7 +56,8 @@ def read_dataset(path: Path) -> pd.DataFrame:
 class Result:
     """The outcome of a build in folder `out`.
 
-    sdtm, adam: dataset name -> frame, lazily. counts: what the closing table shows. exit_code: 0; 3 with rejects; 5 with findings.
+    sdtm, adam: dataset name -> frame, lazily. counts: what the closing table shows. exit_code: 0; 3 with rejects; 5 with
+    findings.
     """
 
     def __init__(self, out: Path, counts: dict[str, Any]) -> None:

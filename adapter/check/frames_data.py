@@ -66,7 +66,7 @@ def variable_facts(d: Dataset) -> list[dict[str, Any]]:
 
 def longest(d: Dataset) -> list[int | None]:
     """Return the bytes of the longest text of each variable, None for numbers."""
-    found = []
+    found: list[int | None] = []
     for v in d.variables:
         column = d.columns[v.name]
         if column.is_number:

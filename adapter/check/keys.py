@@ -45,21 +45,28 @@ def _keys(left: Sequence[Column], right: Sequence[Column], missing_match: bool =
     With `missing_match` a missing key is a key like others.
     """
     n, m = len(left[0]), len(right[0])
-    ids = np.zeros(n + m, dtype=np.int64)
+    ids, size = np.zeros(n + m, dtype=np.int64), 1
     missing = np.zeros(n + m, dtype=bool)
     for a, b in zip(left, right, strict=True):
         codes = _common(a, b)
         missing |= codes < 0
         codes = codes + 1
-        ids = pd.factorize(ids * (int(codes.max(initial=0)) + 1) + codes)[0].astype(np.int64)
+        width = int(codes.max(initial=0)) + 1
+        if size * width > 2**62:
+            ids = pd.factorize(ids)[0].astype(np.int64)
+            size = int(ids.max(initial=0)) + 1
+        ids = ids * width + codes
+        size *= width
     if not missing_match:
         ids[missing] = -1
     return ids[:n], ids[n:]
 
 
 def _common(a: Column, b: Column) -> Ints:
-    if a.is_number and b.is_number:
-        return pd.factorize(np.concatenate([a.as_numbers(), b.as_numbers()]))[0].astype(np.int64)
+    """Return codes of two columns, one below the other, that are the same for the same cell; missing is -1."""
+    if a.numbers is not None and b.numbers is not None:
+        both = Column(numbers=np.concatenate([a.numbers, b.numbers]))
+        return both.groups()
     x, y = shared_codes(a.as_text(), b.as_text(), plain if a.is_number or b.is_number else None)
     return np.concatenate([x, y])
 

@@ -14,7 +14,7 @@ import pytest
 
 REPO = Path(__file__).parents[2]
 PACKAGES = ("adapter", "mappings", "schemas")
-DATA = {".csv", ".toml", ".xsl", ".json", ".md"}
+DATA = {".csv", ".toml", ".xsl", ".html", ".json", ".md", ".xml", ".yml"}
 
 pytestmark = pytest.mark.long
 
