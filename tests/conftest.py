@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+import pandas as pd
 import pytest
 
 from adapter import build
@@ -107,3 +108,9 @@ def demo10_build(demo10: Cohort, tmp_path_factory: pytest.TempPathFactory) -> Re
     """The build of demo10 with one worker; its OUT is read only (two seconds; per worker)."""
     out = tmp_path_factory.mktemp("demo10-build") / "out"
     return build(demo10.fhir, out=out, enrolment=demo10.log, site=demo10.site, workers=1)
+
+
+def tabulated(result: Result) -> pd.Series[str]:
+    """Return the codes of the data issues of tabulation datasets; those of analysis datasets have tests of their own."""
+    issues = result.issues
+    return issues.loc[~issues["dataset"].astype("str").str.startswith("AD"), "code"]

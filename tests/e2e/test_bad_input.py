@@ -288,10 +288,10 @@ def test_a_failing_build_costs_nothing_of_the_earlier_one(case: Case) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A real file system of 700 KB, too small for a build of ten subjects; skipped where it may not be mounted."""
+    """A real file system of 1,300 KB, too small for a build of ten subjects; skipped where it may not be mounted."""
     where = tmp_path / "small"
     where.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=700k", "tmpfs", str(where)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1300k", "tmpfs", str(where)]
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("mounting a small tmpfs needs root")
     yield where

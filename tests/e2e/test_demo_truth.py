@@ -516,6 +516,7 @@ def test_data_issues(demo: Demo) -> None:
         1 for _, e, _ in demo.usable() if re.fullmatch(r"[<>]?[0-9.]+", str(e.resource.get("valueString", "no number")))
     ]
     assert counts.pop("death-date-unknown") == len(undated)
+    assert counts.pop("date-imputed") == len(undated)  # in the analysis datasets
     assert counts.pop("unit-missing", 0) == len(bare)
     # courses that the subject's own cut goes through
     spans = [

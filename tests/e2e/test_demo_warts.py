@@ -36,7 +36,11 @@ class Built(NamedTuple):
 
 
 def traces(result: Result) -> dict[str, pd.DataFrame]:
-    read = {p.stem.upper(): pq.read_table(p).to_pandas() for p in (result.out / "trace").glob("*.parquet")}
+    read = {
+        p.stem.upper(): pq.read_table(p).to_pandas()
+        for p in (result.out / "trace").glob("*.parquet")
+        if not p.stem.startswith("ad")
+    }
     text = dict.fromkeys(("KEYED_ID", "VARIABLE", "USUBJID", "VERSION", "ELEMENT"), "str")
     return {name: frame.astype(text) for name, frame in read.items()}
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from adapter import build
 from adapter.result import Result
-from tests.conftest import make_site
+from tests.conftest import make_site, tabulated
 from tests.lines import ADMINISTRATION, CONSENT, OBSERVATION, PATIENT, RESEARCH_SUBJECT, Json, changed, line_of
 
 LOG = "patient,subjid,siteid,arm,consent_date,randomisation_date\ns,1,01,MSC,2024-01-01,2024-01-02\n"
@@ -61,7 +61,7 @@ def test_an_infusion_stopped_after_the_cut_was_given_at_the_cut(tmp_path: Path) 
     stopped = changed(DOSE, status="stopped", effectiveDateTime=..., dosage=..., effectivePeriod=period)
     result = built(tmp_path, PATIENT, stopped, cutoff="2024-01-31")
     assert result.sdtm["EC"][["ECOCCUR", "ECSTDTC", "ECENDTC"]].values.tolist() == [["Y", "2024-01-05", ""]]
-    assert sorted(result.issues["code"]) == [NOT_ANSWERED, "end-after-cut"]
+    assert sorted(tabulated(result)) == [NOT_ANSWERED, "end-after-cut"]
 
 
 def test_research_subjects_of_our_study_make_the_log(tmp_path: Path) -> None:
@@ -83,4 +83,4 @@ def test_a_death_after_the_data_cut_is_left_out(tmp_path: Path) -> None:
     result = built(tmp_path, changed(PATIENT, deceasedDateTime="2024-06-01"), OBSERVATION, cutoff="2024-03-01")
     assert result.sdtm["DM"][["DTHFL", "DTHDTC"]].values.tolist() == [["", ""]]
     # randomised 60 days before the cut and never treated: no death, and no other reason that is known, ended the treatment
-    assert sorted(result.issues["code"]) == [NOT_ANSWERED, "death-after-cut", "disposition-unknown"]
+    assert sorted(tabulated(result)) == [NOT_ANSWERED, "death-after-cut", "disposition-unknown"]

@@ -238,6 +238,8 @@ def sources(result: Result, name: str) -> set[str]:
     """Return the datasets in which a value comes from the resource."""
     found = set()
     for path in sorted((result.out / "trace").glob("*.parquet")):
+        if path.stem.startswith("ad"):  # analysis values lead to records, not to resources
+            continue
         if (pd.read_parquet(path, columns=["KEYED_ID"])["KEYED_ID"] == keyed(name)).any():
             found.add(path.stem.upper())
     return found
