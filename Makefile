@@ -10,7 +10,7 @@ TOOLS := $(VENV)/.installed-with-tools
 .PHONY: help demo test test-all lint bench golden docs clean
 
 help:
-	@echo "make demo      set up, write a made-up hospital to demo/, build its SDTM package into out/"
+	@echo "make demo      set up, write a made-up hospital to demo/, build its package into out/"
 	@echo "make test      set up and run the tests that take seconds"
 	@echo "make test-all  run all tests, the long ones too"
 	@echo "make lint      ruff and mypy"
@@ -45,7 +45,7 @@ demo: $(VENV)/.installed demo/enrolment.csv
 	  *) exit $$code;; \
 	esac; \
 	echo; \
-	echo "Datasets and define.xml:      out/sdtm/   (open out/sdtm/define.html in a browser)"; \
+	echo "Datasets and define.xml:      out/sdtm/ and out/adam/   (open define.html of either in a browser)"; \
 	echo "Where every value came from:  out/trace/"; \
 	echo "Left out, and why:            out/rejects.ndjson  out/unmapped.csv"; \
 	echo "Used, but worth a look:       out/data-issues.csv"; \

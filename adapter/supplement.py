@@ -31,7 +31,8 @@ def qnam(variable: str, number: int) -> str:
 def supplement(dataset: Dataset, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return (the dataset's own columns, each value within 200 bytes; the rows of SUPP--, sorted by its keys).
 
-    frame: all declared variables, supplemental ones too.
+    frame: all declared variables, supplemental ones too. Analysis datasets have no SUPP--: the first 200 bytes of a longer
+    text stand in them, and all of it in the tabulation dataset that it was copied from and its SUPP--.
     """
     main = frame[[v.name for v in dataset.main]].copy()
     rows: list[pd.DataFrame] = []
@@ -45,6 +46,8 @@ def supplement(dataset: Dataset, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.
         cut = main.loc[long, v.name].map(pieces)
         cut = cut[cut.str.len() > 1]
         main.loc[cut.index, v.name] = cut.str[0]
+        if dataset.purpose == "Analysis":
+            continue
         for number in range(1, int(cut.str.len().max()) if len(cut) else 0):
             rest = cut[cut.str.len() > number].str[number]
             rows.append(_rows(dataset, main, rest, qnam(v.name, number), v.label, v.origin.type))

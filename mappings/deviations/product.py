@@ -88,7 +88,7 @@ def after_relapse(case: Case, arms: tuple[str, ...]) -> Iterator[Found]:
     first = day[early.index].groupby(early["USUBJID"]).min()
     for product in case.trial.dosing:
         given = _of(case, product, arms)
-        late = given[(given["day"] > given["USUBJID"].map(first)).to_numpy()]
+        late = given[(given["day"] > given["USUBJID"].map(first).astype("float64")).to_numpy()]
         for who, at, seq in rows(late, "USUBJID", "day", "seq"):
             yield Found(who, at, at, {}, "EX", seq)
 
