@@ -100,7 +100,13 @@ def outside(amount: Series[float], low: float, high: float, tolerance_percent: f
     return (amount < round(least, DIGITS)) | (amount > round(most, DIGITS))
 
 
-def plain(number: float) -> str:
-    """Return a number as it is written in a text: at most two decimals, no zeros at its end."""
-    text = f"{number:.2f}".rstrip("0").rstrip(".")
+def plain(number: float, decimals: int = 2) -> str:
+    """Return a number as it is written in a text: so many decimals at most, no zeros at its end."""
+    text = f"{number:.{decimals}f}".rstrip("0").rstrip(".")
     return "0" if text == "-0" else text
+
+
+def told_outside(number: float, low: float, high: float) -> str:
+    """Return a number outside a range as a text with as many decimals as it takes to see that it is outside, two at least."""
+    texts = [plain(number, n) for n in range(2, DIGITS + 1)]
+    return next((t for t in texts if not round(low, DIGITS) <= float(t) <= round(high, DIGITS)), texts[-1])

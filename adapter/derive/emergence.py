@@ -37,9 +37,11 @@ def analysis_dates(start: Series[Any], end: Series[Any], first: Series[float]) -
     may mean, but not before `first` (NaN: no limit) where the known part allows it; an end is only taken where it is a
     complete date.
 
-    start, end: SDTM dates. start_flag: D the day, M month and day were imputed (codelist DATEFL). Protocol §7.
+    start, end: SDTM dates. start_flag: D the day, M month and day were imputed (codelist DATEFL). Protocol §7: of a month
+    that was over before `first` it is the 1st, not the last day.
     """
-    made = completed(start, first)
+    over = last_days(start) < first
+    made = completed(start, first.mask(over))
     complete = end.astype("str").fillna("").str.len() >= 10
     return pd.DataFrame({"start": made["day"], "start_flag": made["flag"], "end": last_days(end).where(complete)})
 

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from adapter.derive.days import day_number
-from adapter.derive.deviations import dose_in, each_day
+from adapter.derive.deviations import DIGITS, dose_in, each_day
 from adapter.derive.exposure import weight_before
+from adapter.derive.results import number_of
 from adapter.spec import Inputs
 from mappings.analysis.lineages import Counts, Lineages, phase_ends
 from mappings.analysis.readings import readings
@@ -69,13 +70,24 @@ class Case:
         ex = ex[(ex["EXTRT"] == self.trial.by_key("products")[product].name).to_numpy()]
         unit = self.trial.dosing[product].unit
         f = pd.DataFrame({"USUBJID": ex["USUBJID"], "day": day_number(ex["EXSTDTC"]), "seq": ex["EXSEQ"]})
-        f["dose"] = ex["EXDOSE"].where(ex["EXDOSU"] == unit)
+        f["dose"] = self._exact().reindex(pd.MultiIndex.from_frame(f[["USUBJID", "seq"]])).to_numpy()
+        f["dose"] = f["dose"].where((ex["EXDOSU"] == unit) & ex["EXDOSE"].notna())
         dated = f[f["day"].notna().to_numpy()].groupby(["USUBJID", "day"], sort=True)
         made = dated.agg(dose=("dose", lambda d: d.sum(skipna=False)), seq=("seq", "min")).reset_index()
         undated = f[f["day"].isna().to_numpy()]
         made = pd.concat([made, undated[made.columns]], ignore_index=True) if len(undated) else made
         self.doses[product] = made
         return made
+
+    def _exact(self) -> pd.Series[float]:
+        """Return the doses of EX before they are rounded to two decimals, by USUBJID and EXSEQ: 53.7 over 60 kg is 0.895,
+        which is outside 0.9, but 0.90 in EX."""
+        e = self.inputs.records["EX"].frame
+        seq = self.inputs.sequences["EX"].reindex(e.index).astype("float64")
+        place = pd.MultiIndex.from_arrays([e["USUBJID"], seq], names=["USUBJID", "seq"])
+        dose, kg, per = (number_of(text(e[c])).astype("float64") for c in ("ecdose", "weight", "per_unit"))
+        exact = dose.where(e["ecdosu"] == e["planned_unit"], dose / per / kg).round(DIGITS)
+        return exact.set_axis(place)
 
     def given(self, group: str, wanted: str) -> pd.DataFrame:
         """Return what was given of a medication group on each day: USUBJID, day, amount (NaN: not known), seq (CM).

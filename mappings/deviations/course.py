@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pandas as pd
 
-from adapter.derive.deviations import outside, plain, stretches
+from adapter.derive.deviations import outside, plain, stretches, told_outside
 from adapter.derive.steps import Rule, steps_broken
 from mappings.deviations.case import Case, Found, rows
 from mappings.parts import text
@@ -22,9 +22,10 @@ def dose_range(factor: str) -> Callable[[Case, tuple[str, ...]], Iterator[Found]
             return
         days = _judged(case, case.given(g.medication, g.unit), arms)
         low, high, tolerance = float(g.low), float(g.high), float(g.tolerance_percent)
+        least, most = low * (1 - tolerance / 100), high * (1 + tolerance / 100)
         wrong = stretches(days[outside(days["amount"], low, high, tolerance).to_numpy()])
         for who, first, last, dose, seq in rows(wrong, "USUBJID", "first", "last", "amount", "seq"):
-            told = {"dose": plain(dose), "low": plain(low), "high": plain(high), "unit": g.unit}
+            told = {"dose": told_outside(dose, least, most), "low": plain(low), "high": plain(high), "unit": g.unit}
             yield Found(who, first, last, told, "CM", seq)
 
     return rule

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from adapter.derive.days import day_number
-from adapter.derive.deviations import matched_days, outside, plain
-from adapter.derive.intervals import last_days
+from adapter.derive.deviations import matched_days, outside, plain, told_outside
+from adapter.derive.intervals import first_days, last_days
 from mappings.analysis.occurrences import occurrences
 from mappings.deviations.case import Case, Found, rows
 from mappings.parts import text
@@ -27,7 +27,7 @@ def doses(case: Case, arms: tuple[str, ...]) -> Iterator[Found]:
         low, high = (float(plan.dose) * (1 + k * float(plan.dose_tolerance_percent) / 100) for k in (-1, 1))
         wrong = outside(given["dose"], float(plan.dose), float(plan.dose), float(plan.dose_tolerance_percent))
         for who, day, dose, seq in rows(given[wrong.to_numpy()], "USUBJID", "day", "dose", "seq"):
-            told = {"dose": plain(dose), "low": plain(low), "high": plain(high), "unit": plan.unit}
+            told = {"dose": told_outside(dose, low, high), "low": plain(low), "high": plain(high), "unit": plan.unit}
             yield Found(who, day, day, told, "EX", seq)
 
 
@@ -52,15 +52,18 @@ def infusion_days(case: Case, arms: tuple[str, ...]) -> Iterator[Found]:
 
 
 def numbers(case: Case, arms: tuple[str, ...]) -> Iterator[Found]:
-    """Fewer infusions than planned when all were due, with no reason: none not given, no end of treatment, no death."""
+    """Fewer infusions than planned when all were due, with no reason until then: none not given, no end of treatment or of
+    taking part, no death. What ended later is no reason for what had not been given before."""
     for product, plan in case.trial.dosing.items():
         count = {str(u): int(n) for u, n in _of(case, product, arms).groupby("USUBJID").size().items()}
         name = case.trial.by_key("products")[product].name
         ec, ds, s = case.made("EC"), case.made("DS"), case.s
         refused = ec[((ec["ECTRT"] == name) & (ec["ECOCCUR"] == "N") & (text(ec["ECREASOC"]) != "")).to_numpy()]
         ended = ds[((ds["DSCAT"] == EVENT) & ~ds["DSDECOD"].isin(["", COMPLETED])).to_numpy()]
-        excused = set(refused["USUBJID"]) | set(ended["USUBJID"])
         due = s["rfst"] + max(plan.planned_days) - 1 + plan.day_tolerance
+        # an end that is not known to the day, or not at all, may have been in time
+        late = first_days(text(ended["DSSTDTC"])) > ended["USUBJID"].map(due).astype("float64")
+        excused = set(refused["USUBJID"]) | set(ended.loc[~late, "USUBJID"])
         asked = (due <= s["known_to"]) & ~(s["death"] <= due) & ~s.index.isin(excused)
         open_ = {str(u): float(d) for u, d in due[asked].items()}
         for who in case.of_arms(arms or _arms_of(case, product)):

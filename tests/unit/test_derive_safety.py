@@ -46,9 +46,9 @@ WINDOW = [  # start, end, analysis start, flag, emergent
     ("2024-12-01", "", "2024-12-01", "", False),
     ("2024-05", "", "2024-05-10", "D", True),  # the first day it may mean that is not before treatment
     ("2024-06", "", "2024-06-01", "D", True),
-    ("2024-04", "", "2024-04-30", "D", False),  # the known part does not allow treatment or later
+    ("2024-04", "", "2024-04-01", "D", False),  # the known part does not allow treatment or later: the 1st
     ("2024", "", "2024-05-10", "M", True),
-    ("2023", "", "2023-12-31", "M", False),
+    ("2023", "", "2023-01-01", "M", False),
     ("2025", "", "2025-01-01", "M", False),
     ("", "", "", "", True),
     ("", "2024-05-09", "", "", False),
