@@ -66,14 +66,15 @@ def events(inputs: Inputs) -> Records:
     drugs |= {r["name"].upper() for r in inputs.knowledge.codes["drugs"] if _outside(r["cmcat"], rule)}
     elsewhere = attributed_elsewhere(f["AEREL"], text(f["AERELNST"]), rule.related, drugs)
     f["elsewhere"] = elsewhere.map(FLAG).astype("str")
-    repeated = _repeated(inputs)
     limit = rule.dose_limiting
+    nth = f["USUBJID"].map(_repeated(inputs))
+    day = f["start_day"].where((f["start_flag"] == "") & ~_earlier(text(f["AESTDTC"]), text(nth)))
     found = dose_limiting(
         f["grade"],
         related,
         _immune(f, limit),
-        f["start_day"].where(f["start_flag"] == ""),
-        f["USUBJID"].map(repeated).astype("float64"),
+        day,
+        day_number(nth),
         limit.grade,
         limit.repeated_grade,
     )
@@ -96,14 +97,22 @@ def _immune(f: pd.DataFrame, limit: Any) -> pd.Series[bool]:
     return found
 
 
-def _repeated(inputs: Inputs) -> pd.Series[float]:
-    """Return USUBJID -> day of the administration of a trial product from which a repeated one counts."""
+def _repeated(inputs: Inputs) -> pd.Series[str]:
+    """Return USUBJID -> start (SDTM date) of the administration of a trial product from which a repeated one counts."""
     ex, number = inputs.made["EX"], inputs.trial.safety.dose_limiting.repeated_from_dose
-    days = pd.DataFrame({"USUBJID": ex["USUBJID"], "day": day_number(ex["EXSTDTC"])}).dropna().drop_duplicates()
-    days = days.sort_values(["USUBJID", "day"], kind="stable")
-    nth = days[(days.groupby("USUBJID").cumcount() == number - 1).to_numpy()]
-    found: pd.Series[float] = nth.set_index("USUBJID")["day"].astype("float64")
-    return found
+    starts = pd.DataFrame({"USUBJID": ex["USUBJID"], "dtc": text(ex["EXSTDTC"]), "day": day_number(ex["EXSTDTC"])})
+    starts = starts.dropna().sort_values(["USUBJID", "dtc"], kind="stable").drop_duplicates(["USUBJID", "day"])
+    nth = starts[(starts.groupby("USUBJID").cumcount() == number - 1).to_numpy()]
+    return nth.set_index("USUBJID")["dtc"]
+
+
+def _earlier(dtc: pd.Series[str], other: pd.Series[str]) -> pd.Series[bool]:
+    """Return which instants of one day are before others; without a time of both that is not known."""
+    timed = (dtc.str.len() > DATE) & (other.str.len() > DATE)
+    return timed & (dtc.str.slice(0, DATE) == other.str.slice(0, DATE)) & (dtc < other)
+
+
+DATE = len("2024-01-31")
 
 
 def grade_number(grade: pd.Series[Any]) -> pd.Series[Any]:
@@ -113,8 +122,8 @@ def grade_number(grade: pd.Series[Any]) -> pd.Series[Any]:
 
 def dose_limiting_flag(flag: pd.Series[Any], grade: int, repeated: int, dose: int) -> pd.Series[Any]:
     """Y: of grade {grade} or more and related to the trial product (AEREL); or of grade {repeated} or more, autoimmune or \
-allergic (by AECAT or a part of the term, as the trial definition names them), on or after the day of administration \
-number {dose} of the product. What is not known (grade, relation, day) never makes it Y."""
+allergic (by AECAT or a part of the term, as the trial definition names them), after administration number {dose} of the \
+product, or on its day where the times do not say otherwise. What is not known (grade, relation, day) never makes it Y."""
     return flag
 
 
