@@ -37,7 +37,16 @@ DRUGS = {
     "platelets": {"coding": [{"system": ATC, "code": "B05AX02"}], "text": "Platelets"},
     "red_cells": {"coding": [{"system": ATC, "code": "B05AX01"}], "text": "Red cells"},
 }
-CODES = {"10*6/kg": "10^6/kg", "10*6": "10^6", "ug/kg": "ug/kg", "ug": "ug", "U/kg": "U/kg", "U": "U", "{tbl}": "片"}
+CODES = {
+    "10*6/kg": "10^6/kg",
+    "10*6": "10^6",
+    "ug/kg": "ug/kg",
+    "ug": "ug",
+    "U/kg": "U/kg",
+    "U": "U",
+    "{tbl}": "片",
+    "ug/kg/d": "ug/kg/day",
+}
 
 
 def at(day: int) -> date:
