@@ -150,6 +150,10 @@ class Course:
             total = None if dose is None or total is None else total + dose
             made |= {("DOSE", n): dose, ("DOSECUM", n): total, ("WEIGHT", n): self.weight(at(i.day))}
             made["DOSEPCT", n] = None if dose is None else 100 * dose
+            kg, given = self.weight(at(i.day)), None if i.dose is None else exact(i.dose)
+            if i.unit == "10*6/kg":
+                given = None if given is None or kg is None else given * kg
+            made["DOSETOT", n] = given
         made |= {("NINF", 0): Fraction(len(self.days)), ("ADHNUM", 0): Fraction(100 * len(self.days), 4)}
         return made | {("TOTDOSE", 0): total, ("ADHDOSE", 0): None if total is None else 100 * total / 4}
 
@@ -191,7 +195,8 @@ class Course:
 
     def number(self) -> Iterator[Deviation]:
         due = self.ref + (22 - 1 + 2) * ONE
-        reason = any(i.status == "not-done" and i.reason for i in self.p.infusions)
+        refused = {i.day for i in self.p.infusions if i.status == "not-done" and i.reason}
+        reason = len(self.days) + len(refused) >= 4
         reason |= self.died is not None and self.died <= due
         reason |= bool(self.left) and date.fromisoformat(self.left) <= due
         if len(self.days) < 4 and self.known >= due and not reason:

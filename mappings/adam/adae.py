@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from adapter.derive.coding import coded
 from adapter.derive.days import day_number
 from adapter.derive.emergence import attributed_elsewhere, dose_limiting
 from adapter.derive.results import number_of
@@ -62,9 +63,8 @@ def events(inputs: Inputs) -> Records:
     f = grouped(dated(f, "AESTDTC", "AEENDTC", inputs), "AECAT", inputs)
     f["grade"] = number_of(text(f["AETOXGR"]))
     related = f["AEREL"].isin(rule.related)
-    drugs = {r["cmdecod"].upper() for r in inputs.knowledge.codes["drugs"] if _outside(r["cmcat"], rule)}
-    drugs |= {r["name"].upper() for r in inputs.knowledge.codes["drugs"] if _outside(r["cmcat"], rule)}
-    elsewhere = attributed_elsewhere(f["AEREL"], text(f["AERELNST"]), rule.related, drugs)
+    others = text(f["AERELNST"])
+    elsewhere = attributed_elsewhere(f["AEREL"], others, rule.related, _outside(others, inputs))
     f["elsewhere"] = elsewhere.map(FLAG).astype("str")
     limit = rule.dose_limiting
     nth = f["USUBJID"].map(_repeated(inputs))
@@ -83,8 +83,13 @@ def events(inputs: Inputs) -> Records:
     return Records(f, used=used_of(f.index, "", SOURCE, "AETERM", f["AESEQ"].to_numpy()))
 
 
-def _outside(category: str, rule: Any) -> bool:
-    return category in rule.emergence.attributed_outside
+def _outside(others: pd.Series[str], inputs: Inputs) -> set[str]:
+    """Return the drugs that AERELNST names (upper case) and that are outside the reporting period, as CM knows drugs."""
+    named = {part.partition(": ")[2].strip() for told in set(others) for part in told.split("; ")}
+    names = pd.Series(sorted(named - {""}), dtype="str")
+    silent = pd.Series("", index=names.index, dtype="str")
+    drugs = coded(inputs.knowledge.codes["drugs"], silent, names, names=True, only=("cmcat",))
+    return set(names[drugs["cmcat"].isin(inputs.trial.safety.emergence.attributed_outside)].str.upper())
 
 
 def _immune(f: pd.DataFrame, limit: Any) -> pd.Series[bool]:
@@ -103,7 +108,8 @@ def _repeated(inputs: Inputs) -> pd.Series[str]:
     starts = pd.DataFrame({"USUBJID": ex["USUBJID"], "dtc": text(ex["EXSTDTC"]), "day": day_number(ex["EXSTDTC"])})
     starts = starts.dropna().sort_values(["USUBJID", "dtc"], kind="stable").drop_duplicates(["USUBJID", "day"])
     nth = starts[(starts.groupby("USUBJID").cumcount() == number - 1).to_numpy()]
-    return nth.set_index("USUBJID")["dtc"]
+    found: pd.Series[str] = nth.set_index("USUBJID")["dtc"]
+    return found
 
 
 def _earlier(dtc: pd.Series[str], other: pd.Series[str]) -> pd.Series[bool]:

@@ -52,8 +52,8 @@ def infusion_days(case: Case, arms: tuple[str, ...]) -> Iterator[Found]:
 
 
 def numbers(case: Case, arms: tuple[str, ...]) -> Iterator[Found]:
-    """Fewer infusions than planned when all were due, with no reason until then: none not given, no end of treatment or of
-    taking part, no death. What ended later is no reason for what had not been given before."""
+    """Fewer infusions than planned when all were due, with no reason until then: not each missing one recorded as not given
+    for a reason, no end of treatment or of taking part, no death. What ended later is no reason for what had not been given."""
     for product, plan in case.trial.dosing.items():
         count = {str(u): int(n) for u, n in _of(case, product, arms).groupby("USUBJID").size().items()}
         name = case.trial.by_key("products")[product].name
@@ -63,12 +63,14 @@ def numbers(case: Case, arms: tuple[str, ...]) -> Iterator[Found]:
         due = s["rfst"] + max(plan.planned_days) - 1 + plan.day_tolerance
         # an end that is not known to the day, or not at all, may have been in time
         late = first_days(text(ended["DSSTDTC"])) > ended["USUBJID"].map(due).astype("float64")
-        excused = set(refused["USUBJID"]) | set(ended.loc[~late, "USUBJID"])
+        excused = set(ended.loc[~late, "USUBJID"])
+        reasons = refused.assign(day=text(refused["ECSTDTC"]).str.slice(0, 10)).drop_duplicates(["USUBJID", "day"])
+        of = {str(u): int(n) for u, n in reasons.groupby("USUBJID").size().items()}
         asked = (due <= s["known_to"]) & ~(s["death"] <= due) & ~s.index.isin(excused)
         open_ = {str(u): float(d) for u, d in due[asked].items()}
         for who in case.of_arms(arms or _arms_of(case, product)):
             n = count.get(who, 0)
-            if who in open_ and n < len(plan.planned_days):
+            if who in open_ and n + of.get(who, 0) < len(plan.planned_days):
                 yield Found(who, open_[who], open_[who], {"n": str(n), "planned": str(len(plan.planned_days))})
 
 

@@ -142,6 +142,12 @@ case(
     infusions=doses(d22=Infusion(22, None, status="not-done", reason="Fever")),
     pp="N",
 )
+case(
+    "the third not done, with a reason, and nothing said of the fourth",
+    found(NUMBER, "2 of 4 UC-MSC infusions given, no reason recorded", 24),
+    infusions=doses((1, 8, 15), d15=Infusion(15, None, status="not-done", reason="Fever")),
+    pp="N",
+)
 case("the fourth not done, without one", THREE, infusions=doses(d22=Infusion(22, None, status="not-done")), pp="N")
 case("last seen on day 23: the fourth could still be given", infusions=doses((1, 8, 15)), seen=23, pp="N")
 case("last seen on day 24: it was due", THREE, infusions=doses((1, 8, 15)), seen=24, pp="N")
