@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, pairwise
 from random import Random
 
 import numpy as np
@@ -165,3 +165,86 @@ def test_step_rule(
 
 def test_what_was_begun_before_randomisation_is_not_judged_as_a_begin() -> None:
     assert steps_broken(_course((1, 10, 2)), {}, RULE, 5) == []
+
+
+def naive_steps(doses: dict[int, float], counts: dict[int, tuple[float, float]], since: int) -> list[tuple[int, str]]:
+    """The rule of protocol §1 and §5 with two days of grace, day by day: what doses and counts prove to be against it.
+
+    An episode is a dose on days with gaps of at most two days; a longer gap is an interruption, after which the dose is
+    not judged. Up and down are judged on the day of the change, a step that was missed when the grace has passed.
+    """
+    given = sorted(doses)
+    episodes: list[list[int]] = []
+    for day in given:
+        last = episodes[-1][-1] if episodes else None
+        if last is not None and day - last <= 3 and doses[last] == doses[day]:
+            episodes[-1].append(day)
+        else:
+            episodes.append([day])
+    found: set[tuple[int, str]] = set()
+    if given and given[0] >= since and doses[given[0]] != 1:
+        found.add((given[0], f"begun with {doses[given[0]]:g}, not 1"))
+    for before, after in pairwise(episodes):
+        day, old, new = after[0], doses[before[0]], doses[after[0]]
+        if day < since or day - before[-1] > 3:
+            continue
+        if new > old:
+            asked, highest = False, 0.0
+            for until in (day - 2, day - 1, day):
+                known = [counts[d][0] for d in range(until - 13, until + 1) if d in counts]
+                high = [c for c in known if c >= 50]
+                asked |= not high
+                highest = max(high, default=0.0)
+            if not asked:
+                found.add((day, f"up from {old:g} to {new:g} with a count of {highest:g} in the 14 days before"))
+            if new - old > 1:
+                found.add((day, f"up from {old:g} to {new:g}, more than one level"))
+        if new < old:
+            known = [counts[d][1] for d in range(before[0], day + 1) if d in counts]
+            if known and max(known) < 200:
+                found.add((day, f"down from {old:g} to {new:g} with no count of 200 or more"))
+    for episode in episodes:
+        dose = doses[episode[0]]
+        for day in range(max(episode[0], since), episode[-1] - 2):  # on day + 3 the dose still goes on
+            least, most = counts.get(day, (float("-inf"), float("inf")))
+            fortnight = [counts.get(d, (0.0, float("inf")))[1] for d in range(day - 13, day + 1)]
+            reason = ""
+            if least > 400:
+                reason = f"not stopped after a count of {least:g}"
+            elif least >= 200 and most <= 400 and dose > 1:
+                reason = f"not down from {dose:g} after a count of {least:g}"
+            elif day - 13 >= episode[0] and max(fortnight) < 50:
+                reason = f"not up from {dose:g} after 14 days below 50"
+            if reason:
+                found.add((day + 3, reason))
+                break
+    return sorted(found)
+
+
+def test_step_rule_of_random_courses_agrees_with_reading_it_day_by_day() -> None:
+    rng = Random(8)
+    seen: dict[str, int] = {}
+    for _ in range(1500):
+        doses: dict[int, float] = {}
+        day = rng.randint(1, 4)
+        dose = rng.choice([1.0, 1.0, 1.0, 2.0])
+        for _ in range(rng.randint(1, 4)):
+            for _ in range(rng.choice([3, 13, 14, 15, 16, 17, 25])):
+                doses[day] = dose
+                day += rng.choice([1] * 30 + [2, 3, 4])
+            day += rng.choice([0, 0, 0, 2, 3])
+            dose = max(1.0, dose + rng.choice([1, 1, 1, -1, 2]))
+        level, counts = rng.choice([20.0, 20.0, 49.0, 80.0]), {}
+        for d in range(-15, day + 3):
+            if rng.random() < 0.03:
+                level = rng.choice([20.0, 49.0, 50.0, 80.0, 199.0, 200.0, 300.0, 400.0, 401.0])
+            if rng.random() < 0.98:
+                counts[d] = (level, level) if rng.random() < 0.98 else (float("-inf"), level)
+            if rng.random() < 0.01:
+                counts[d] = (level, float("inf"))
+        since = rng.choice([1, 1, 1, 8])
+        expected = naive_steps(doses, counts, since)
+        assert [tuple(b) for b in steps_broken(doses, counts, RULE, since)] == expected, (doses, counts, since)
+        for _, reason in expected:
+            seen[reason.split()[0] + reason.split()[1]] = seen.get(reason.split()[0] + reason.split()[1], 0) + 1
+    assert {"begunwith", "upfrom", "downfrom", "notup", "notdown", "notstopped"} <= set(seen)
