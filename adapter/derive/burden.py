@@ -28,9 +28,11 @@ def periods_of(first: pd.Series[float], last: pd.Series[float], horizon: int, le
 def transfusion_burden(given: pd.DataFrame, periods: pd.DataFrame) -> pd.DataFrame:
     """Return the burden of each period: subject, period, days, units, transfusions, free.
 
-    given: subject, first, last (days that a transfusion touches), units (NaN: not known). A transfusion counts, with its
-    units, in the period of its first day; a day that any transfusion touches is not free. units is NaN where the units of
-    one of the period's transfusions are not known: never a sum that leaves one out.
+    given: subject, first, last (days that a transfusion touches), units (NaN: not known), partial (its date is not known to
+    the day: first to last are the days that it may have touched). A transfusion counts, with its units, in the period of
+    its first day; a day that any transfusion touches is not free. units is NaN where the units of one of the period's
+    transfusions are not known: never a sum that leaves one out. A partial one makes the free days of every period that it
+    may touch NaN, and units and transfusions too, unless it can only be in that period.
     """
     pairs = periods.reset_index(names="row").merge(given, on="subject", suffixes=("", "_given"))
     began = pairs[((pairs["first_given"] >= pairs["first"]) & (pairs["first_given"] <= pairs["last"])).to_numpy()]
@@ -47,4 +49,8 @@ def transfusion_burden(given: pd.DataFrame, periods: pd.DataFrame) -> pd.DataFra
     made["free"] = made["days"] - pd.Series({r: float(len(d)) for r, d in touched.items()}).reindex(made.index).fillna(
         0
     )
+    perhaps = pairs["partial"].to_numpy(dtype=bool) & (low <= high).to_numpy()
+    within = ((pairs["first_given"] >= pairs["first"]) & (pairs["last_given"] <= pairs["last"])).to_numpy()
+    made.loc[made.index.isin(pairs.loc[perhaps, "row"]), "free"] = np.nan
+    made.loc[made.index.isin(pairs.loc[perhaps & ~within, "row"]), ["units", "transfusions"]] = np.nan
     return made[list(COLUMNS)]

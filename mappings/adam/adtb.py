@@ -26,7 +26,7 @@ from mappings.analysis.variables import BDS, date_of, from_adsl, parameter, sequ
 
 NAME = "ADTB"
 WEEK = 7
-UNKNOWN = "UNITS NOT KNOWN"
+UNKNOWN, UNDATED = "UNITS NOT KNOWN", "DATE NOT KNOWN"
 PARAMETERS = {
     "UNIT": "{label}, Units",
     "UNWK": "{label}, Units per Week",
@@ -77,7 +77,8 @@ def _records(found: pd.DataFrame, stem: str, label: str) -> pd.DataFrame:
     for end, value in values.items():
         one = found.drop(columns=["units", "transfusions", "free"]).rename(columns={"subject": "USUBJID"})
         one["paramcd"], one["param"] = stem + end, PARAMETERS[end].format(label=label)
-        one["aval"], one["why"] = value, np.where(value.isna(), UNKNOWN, "")
+        undated = found["transfusions"].isna() | (found["free"].isna() & end.startswith("FREE"))
+        one["aval"], one["why"] = value, np.where(value.isna(), np.where(undated, UNDATED, UNKNOWN), "")
         # a rate of a single week says what its number of units says
         made.append(one[one["period"] == 0] if end in ("UNWK", "FREEP") else one)
     f = pd.concat(made, ignore_index=True)
@@ -99,7 +100,8 @@ def burden_value(aval: pd.Series[Any], horizon: int) -> pd.Series[Any]:
     """By the end of PARAMCD, over the days of the record. UNIT: sum of the units (CM.CMDOSE) of the transfusions that began; \
 UNWK: that sum divided by the days, times 7; TXN: transfusions that began; FREE: days that no transfusion touched; FREEP: \
 those in percent of the days. Weeks are study weeks up to study day {horizon}; the last one ends when the subject was last \
-known alive. Empty where the units of any of the transfusions are not known."""
+known alive. Empty where the units of any of the transfusions are not known, and where the date of one that may be of \
+those days is not known to the day."""
     return aval
 
 

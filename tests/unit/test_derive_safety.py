@@ -120,7 +120,7 @@ def test_burden_of_one_subject() -> None:
     given = pd.DataFrame(
         [("A", 99.0, 100.0, 1.0), ("A", 102.0, 102.0, 2.0), ("A", 106.0, 107.0, 1.0), ("A", 109.0, 109.0, np.nan)],
         columns=["subject", "first", "last", "units"],
-    )
+    ).assign(partial=False)
     found = transfusion_burden(given, periods)
     rows = found.astype(object).where(found.notna(), None).to_numpy().tolist()
     assert rows == [
@@ -132,6 +132,23 @@ def test_burden_of_one_subject() -> None:
     assert none[["units", "transfusions", "free"]].to_numpy().tolist() == [[0, 0, 10], [0, 0, 7], [0, 0, 3]]
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "expected"),
+    [
+        # all 14 days, days 1 to 7, days 8 to 14: units, transfusions, free days
+        (101, 105, [[2, 1, None], [2, 1, None], [0, 0, 7]]),  # in the first week, on whichever day
+        (105, 108, [[2, 1, None], [None, None, None], [None, None, None]]),  # in one of the two
+        (95, 101, [[None, None, None], [None, None, None], [0, 0, 7]]),  # perhaps before treatment
+        (90, 99, [[0, 0, 14], [0, 0, 7], [0, 0, 7]]),
+    ],
+)
+def test_a_transfusion_whose_day_is_not_known(first: float, last: float, expected: list[list[float | None]]) -> None:
+    periods = periods_of(pd.Series({"A": 100.0}), pd.Series({"A": 113.0}), 56, 7)
+    given = pd.DataFrame({"subject": ["A"], "first": [first], "last": [last], "units": [2.0], "partial": [True]})
+    found = transfusion_burden(given, periods)[["units", "transfusions", "free"]]
+    assert found.astype(object).where(found.notna(), None).to_numpy().tolist() == expected
+
+
 def test_burden_against_counting_day_by_day() -> None:
     rng = Random(3)
     for _ in range(60):
@@ -141,6 +158,7 @@ def test_burden_against_counting_day_by_day() -> None:
             [("A", float(b), float(b + rng.randint(0, 1)), float(rng.randint(1, 3))) for b in begins],
             columns=["subject", "first", "last", "units"],
         ).astype({"first": "float64", "last": "float64", "units": "float64"})
+        given["partial"] = False
         found = transfusion_burden(given, periods_of(pd.Series({"A": 0.0}), pd.Series({"A": float(last)}), 56, 7))
         rows = given.to_numpy().tolist()
         for _, period, days, units, number, free in found.to_numpy().tolist():
