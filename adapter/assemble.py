@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from adapter.define import present
 from adapter.intake.tables import CARRIED
+from adapter.records import ELSEWHERE
 from adapter.spec import Call, Dataset, Path, Variable
 from adapter.summary import DatasetSummary
 from adapter.writers.xpt import XptVariable
@@ -170,7 +171,12 @@ def expand_trace(d: Dataset, s: DatasetSummary, chunk: pa.Table) -> pa.Table:
     kinds = chunk.column("_type").combine_chunks().dictionary_encode()
     # what was read from another resource than the record's own has its trace among the further sources
     own = np.array([[_read_from(v, k) for v in variables] for k in kinds.dictionary.to_pylist()], dtype=bool)
-    record, which = np.nonzero(filled & own[kinds.indices.to_numpy()])
+    read_here = filled & own[kinds.indices.to_numpy()]
+    column = {v.name: i for i, v in enumerate(variables)}
+    told = chunk.column(ELSEWHERE)
+    for i in np.flatnonzero(told.is_valid().to_numpy()):
+        read_here[i, [column[n] for n in told[int(i)].as_py().split("\n") if n in column]] = False
+    record, which = np.nonzero(read_here)
     if not len(record):
         return TRACE_SCHEMA.empty_table()
     elements = chunk.column("_element").combine_chunks().dictionary_encode()
