@@ -338,7 +338,7 @@ def test_an_interim_cut(tmp_path: Path) -> None:
 
 
 def test_the_package_is_whole(hospital: Result) -> None:
-    assert list(hospital.adam) == ["ADLB", "ADRS", "ADSL", "ADTTE"]
+    assert list(hospital.adam) == ["ADAE", "ADCE", "ADCM", "ADEX", "ADLB", "ADRS", "ADSL", "ADTB", "ADTTE", "ADVS"]
     define = hospital.out / "adam/define.xml"
     assert (xsd_errors(define), broken_references(define), unreferenced(define)) == ([], [], [])
     text = define.read_text("utf-8")
