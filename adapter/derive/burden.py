@@ -49,7 +49,8 @@ def transfusion_burden(given: pd.DataFrame, periods: pd.DataFrame) -> pd.DataFra
     made["free"] = made["days"] - pd.Series({r: float(len(d)) for r, d in touched.items()}).reindex(made.index).fillna(
         0
     )
-    perhaps = pairs["partial"].to_numpy(dtype=bool) & (low <= high).to_numpy()
+    touching = (pairs["first_given"] <= pairs["last"]) & (pairs["last_given"] >= pairs["first"])
+    perhaps = (pairs["partial"].astype(bool) & touching).to_numpy()
     within = ((pairs["first_given"] >= pairs["first"]) & (pairs["last_given"] <= pairs["last"])).to_numpy()
     made.loc[made.index.isin(pairs.loc[perhaps, "row"]), "free"] = np.nan
     made.loc[made.index.isin(pairs.loc[perhaps & ~within, "row"]), ["units", "transfusions"]] = np.nan
