@@ -16,7 +16,7 @@ help:
 	@echo "make lint      ruff and mypy"
 	@echo "make bench     measure speed and memory"
 	@echo "make golden    write the expected outputs of tests/golden anew; review them with git diff"
-	@echo "make docs      write the generated pages of docs/ anew"
+	@echo "make docs      write the generated pages of docs/ and the schema of trial.toml anew"
 	@echo "make clean     remove .venv, demo/, out/, caches and build leftovers"
 
 # One environment; a second run installs nothing unless the packages asked for have changed.
@@ -72,6 +72,8 @@ golden: $(TOOLS)
 docs: $(VENV)/.installed
 	$(BIN)/python -m adapter.docs docs
 	$(BIN)/python -m mappings.trials.pgf_msc.demo docs/demo.md
+	$(BIN)/python -c "from adapter.trial_docs import trial_schema; print(trial_schema(), end='')" > schemas/new.json
+	mv schemas/new.json schemas/trial.schema.json
 
 clean:
 	rm -rf $(VENV) demo out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

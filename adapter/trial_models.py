@@ -241,6 +241,7 @@ class GrowthFactor(Part):
     unit: Text = about("Unit of the range")
     route: Text = about("CDISC ROUTE")
     tolerance_percent: NotNegative = about("Allowed beyond either end, percent of that end")
+    equal_units: tuple[str, ...] = about("CDISC UNITs in which this drug's doses mean the same as in `unit`", ())
 
 
 class StepRule(Part):

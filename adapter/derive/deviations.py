@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 from typing import Any
 
@@ -40,15 +40,19 @@ def matched_days(days: Sequence[float], planned: Sequence[int]) -> tuple[int, ..
     return best(0, 0)[2]
 
 
-def dose_in(dose: Series[Any], unit: Series[Any], weight: Series[Any], wanted: str) -> Series[float]:
+def dose_in(
+    dose: Series[Any], unit: Series[Any], weight: Series[Any], wanted: str, equal: Collection[str] = ()
+) -> Series[float]:
     """Return doses in the unit of a range, such as ug/kg/day; NaN where dose, unit or a weight that is needed is unknown.
 
     unit: CDISC UNIT of each dose, a total or per kg; weight: kg. A dose per day is compared as what was given on a day.
+    equal: units of this drug that mean the same as the range's.
     """
     amount = wanted.removesuffix("/day").removesuffix("/kg")
     bare = unit.astype("str").fillna("").str.removesuffix("/day")
     own = bare.str.removesuffix("/kg")
     known = {u: MASS[u] / MASS[amount] for u in MASS} if amount in MASS else {amount: 1.0}
+    known |= {u: 1.0 for u in equal}
     value = dose.astype("float64") * own.map(known).astype("float64")
     is_per_kg, should_be = bare.str.endswith("/kg"), wanted.removesuffix("/day").endswith("/kg")
     kg = weight.astype("float64")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -89,16 +90,16 @@ class Case:
         exact = dose.where(e["ecdosu"] == e["planned_unit"], dose / per / kg).round(DIGITS)
         return exact.set_axis(place)
 
-    def given(self, group: str, wanted: str) -> pd.DataFrame:
+    def given(self, group: str, wanted: str, equal: Collection[str] = ()) -> pd.DataFrame:
         """Return what was given of a medication group on each day: USUBJID, day, amount (NaN: not known), seq (CM).
 
-        wanted: unit of the amounts, with the weight nearest before where it is per kg.
+        wanted: unit of the amounts, with the weight nearest before where it is per kg; equal: units that mean the same.
         """
         records = medication_days(self.inputs, group)
         cm = self.made("CM").loc[records.index]
         unit = cm["CMDOSU"].astype("str")
         kg = self.weights(records["USUBJID"], records["first"])
-        amount = dose_in(cm["CMDOSE"].astype("float64"), unit, kg, wanted)
+        amount = dose_in(cm["CMDOSE"].astype("float64"), unit, kg, wanted, equal)
         return _each_day(records, amount, unit.str.endswith("/day"))
 
     def tablets(self, group: str, unit: str) -> pd.DataFrame:

@@ -20,7 +20,7 @@ def dose_range(factor: str) -> Callable[[Case, tuple[str, ...]], Iterator[Found]
         g = case.trial.growth_factors.get(factor)
         if g is None:
             return
-        days = _judged(case, case.given(g.medication, g.unit), arms)
+        days = _judged(case, case.given(g.medication, g.unit, g.equal_units), arms)
         low, high, tolerance = float(g.low), float(g.high), float(g.tolerance_percent)
         least, most = low * (1 - tolerance / 100), high * (1 + tolerance / 100)
         wrong = stretches(days[outside(days["amount"], low, high, tolerance).to_numpy()])

@@ -213,6 +213,7 @@ def rhtpo(dose: str, first: int, last: int | None = None) -> Found:
 case("270 and 330 U/kg", given=[Given("rhtpo", 2, 270, "U/kg"), Given("rhtpo", 3, 330, "U/kg")])
 case("15000 U for 50 kg", given=[Given("rhtpo", 2, 15000, "U")], weights=((-3, 50),))
 case("15000 U for 60 kg", rhtpo("250", 2), given=[Given("rhtpo", 2, 15000, "U")])
+case("12000 IU for 60 kg", rhtpo("200", 2), given=[Given("rhtpo", 2, 12000, "[iU]")])
 case("269 U/kg", rhtpo("269", 2), given=[Given("rhtpo", 2, 269, "U/kg")])
 case("331 U/kg", rhtpo("331", 2), given=[Given("rhtpo", 2, 331, "U/kg")])
 
