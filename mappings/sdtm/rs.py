@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 
 from adapter.derive.judgements import judged
@@ -28,8 +26,7 @@ from mappings.timing import epoch_of, last_before_of, visit_of
 
 DOMAIN = "RS"
 GRADE, GRADE_NAME = "GVHDGRD", "GVHD Overall Grade"
-SCALES = {"ACUTE GVHD": "ACUTE GVHD SCALE", "CHRONIC GVHD": "CHRONIC GVHD SCALE", "GVHD": "GVHD SCALE"}
-ROMAN = {"0": "0", "1": "I", "2": "II", "3": "III", "4": "IV"}
+UNSPECIFIC = "GVHD SCALE"
 RESPONSE = "DISEASE RESPONSE"
 
 
@@ -59,7 +56,7 @@ def responses(inputs: Inputs) -> Records:
     said = judged(table, ("RSSTRESC",), text(o["value_code"]).where(response, ""), o["orres"].where(response, ""))
     o["stresc"] = said["RSSTRESC"].where(response & said["known"], o["stresc"])
     graded = o["to_testcd"] == GRADE
-    o.loc[graded, "stresc"] = _graded(o[graded], table)
+    o.loc[graded, "stresc"] = _graded(o[graded], inputs)
     off = _off_scale(o, inputs)
     o.loc[off, "stresc"] = ""
     why = "no point of the scale; the result as received stays"
@@ -87,22 +84,28 @@ def _relapses(o: pd.DataFrame, inputs: Inputs) -> pd.DataFrame | None:
 def _stated_grades(inputs: Inputs) -> pd.DataFrame:
     """Return the stages of GVHD Conditions that are overall grades: of no kind of stage that belongs to another domain."""
     s = stages(inputs, inputs.records["CE"].frame)
-    s = s[(s["to_domain"] == DOMAIN) | ((s["to_domain"] == "") & s["cat"].isin(SCALES))].copy()
+    scales = {r["condition"]: r["scale"] for r in inputs.knowledge.codes["scales"]}
+    s = s[(s["to_domain"] == DOMAIN) | ((s["to_domain"] == "") & s["cat"].isin(scales))].copy()
     plain = s["to_domain"] == ""
     s.loc[plain, "to_testcd"], s.loc[plain, "to_test"] = GRADE, GRADE_NAME
-    s.loc[plain, "to_cat"] = s.loc[plain, "cat"].map(SCALES)
+    s.loc[plain, "to_cat"] = s.loc[plain, "cat"].map(scales)
     return s.assign(orres=text(s["stage_text"]), value_code=s["stage"], dtc=s["recorded_dtc"], notes=None)
 
 
-def _graded(o: pd.DataFrame, table: Any) -> pd.Series[str]:
-    """Return grades in the terms of their scale: 0 and I to IV, or limited, extensive, mild, moderate, severe."""
+def _graded(o: pd.DataFrame, inputs: Inputs) -> pd.Series[str]:
+    """Return grades in the terms of their scale (scales.csv): its grades from 0 up, or a word such as limited or severe."""
     codes = text(o["value_code"]).str.split("|").str[-1]
     number = grades(o["orres"], marked=False)
     number = number.where(number != "", codes.map(lambda c: grade(c, marked=False)))
-    words = judged(table, ("CGVHD",), pd.Series("", index=o.index), o["orres"])["CGVHD"]
-    acute = o["to_cat"] != SCALES["CHRONIC GVHD"]
-    found = number.map(ROMAN).fillna("").where(acute, number)
-    return found.where(~((words != "") & ((number == "") | ~acute)), words)
+    words = judged(inputs.knowledge.codes["judgements"], ("CGVHD",), pd.Series("", index=o.index), o["orres"])["CGVHD"]
+    table = inputs.knowledge.codes["scales"]
+    scale = {cat: table.get(cat) or table.get(UNSPECIFIC) for cat in o["to_cat"].unique()}
+    named = {cat: dict(enumerate(row["grades"].split("|"))) for cat, row in scale.items() if row["grades"]}
+    pairs = zip(o["to_cat"], number, strict=True)
+    terms = [named[cat].get(int(n), "") if n and cat in named else n for cat, n in pairs]
+    found = pd.Series(terms, index=o.index, dtype="str")
+    first = o["to_cat"].map({cat: row["first"] for cat, row in scale.items()})
+    return found.where(~((words != "") & ((number == "") | (first == "word"))), words)
 
 
 def _off_scale(o: pd.DataFrame, inputs: Inputs) -> pd.Series[bool]:
