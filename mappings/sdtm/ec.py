@@ -149,6 +149,53 @@ def _collected(dose: str, ucum: str, dosing: Any, units: Any) -> tuple[str, str]
     return dose, ""
 
 
+def given_as(domain: str) -> tuple[Variable, ...]:
+    """Return --DOSFRM, --DOSFRQ, --ROUTE and --LOT of a trial product, as EC and EX have them."""
+    return (
+        Variable(
+            f"{domain}DOSFRM",
+            "Dose Form",
+            "Char",
+            path("dosfrm", "products.csv"),
+            ASSIGNED,
+            "Exp",
+            "Variable Qualifier",
+            codelist="C66726",
+        ),
+        Variable(
+            f"{domain}DOSFRQ",
+            "Dosing Frequency per Interval",
+            "Char",
+            path("dosfrq", "products.csv"),
+            ASSIGNED,
+            "Perm",
+            "Record Qualifier",
+            codelist="C71113",
+        ),
+        Variable(
+            f"{domain}ROUTE",
+            "Route of Administration",
+            "Char",
+            path("ecroute", "MedicationAdministration.dosage.route"),
+            COLLECTED,
+            "Perm",
+            "Variable Qualifier",
+            codelist="C66729",
+        ),
+        Variable(
+            f"{domain}LOT",
+            "Lot Number",
+            "Char",
+            path("lot", "MedicationAdministration.medication[x]"),
+            COLLECTED,
+            "Perm",
+            "Record Qualifier",
+            comment="Medication.batch.lotNumber; else the identifier of a BiologicallyDerivedProduct in "
+            "supportingInformation; else an extension that the trial names.",
+        ),
+    )
+
+
 DATASET = Dataset(
     name=DOMAIN,
     label="Exposure as Collected",
@@ -226,47 +273,7 @@ DATASET = Dataset(
             "Variable Qualifier",
             codelist="C71620",
         ),
-        Variable(
-            "ECDOSFRM",
-            "Dose Form",
-            "Char",
-            path("dosfrm", "products.csv"),
-            ASSIGNED,
-            "Exp",
-            "Variable Qualifier",
-            codelist="C66726",
-        ),
-        Variable(
-            "ECDOSFRQ",
-            "Dosing Frequency per Interval",
-            "Char",
-            path("dosfrq", "products.csv"),
-            ASSIGNED,
-            "Perm",
-            "Record Qualifier",
-            codelist="C71113",
-        ),
-        Variable(
-            "ECROUTE",
-            "Route of Administration",
-            "Char",
-            path("ecroute", "MedicationAdministration.dosage.route"),
-            COLLECTED,
-            "Perm",
-            "Variable Qualifier",
-            codelist="C66729",
-        ),
-        Variable(
-            "ECLOT",
-            "Lot Number",
-            "Char",
-            path("lot", "MedicationAdministration.medication[x]"),
-            COLLECTED,
-            "Perm",
-            "Record Qualifier",
-            comment="Medication.batch.lotNumber; else the identifier of a BiologicallyDerivedProduct in "
-            "supportingInformation; else an extension that the trial names.",
-        ),
+        *given_as(DOMAIN),
         epoch_of("ECSTDTC"),
         Variable(
             "ECSTDTC",

@@ -22,6 +22,7 @@ from adapter.spec import (
     path,
 )
 from mappings.parts import identifiers, study_day_of, text
+from mappings.sdtm.ec import given_as
 from mappings.timing import epoch_of
 
 DOMAIN = "EX"
@@ -124,47 +125,7 @@ DATASET = Dataset(
             "Variable Qualifier",
             codelist="C71620",
         ),
-        Variable(
-            "EXDOSFRM",
-            "Dose Form",
-            "Char",
-            path("dosfrm", "products.csv"),
-            ASSIGNED,
-            "Exp",
-            "Variable Qualifier",
-            codelist="C66726",
-        ),
-        Variable(
-            "EXDOSFRQ",
-            "Dosing Frequency per Interval",
-            "Char",
-            path("dosfrq", "products.csv"),
-            ASSIGNED,
-            "Perm",
-            "Record Qualifier",
-            codelist="C71113",
-        ),
-        Variable(
-            "EXROUTE",
-            "Route of Administration",
-            "Char",
-            path("ecroute", "MedicationAdministration.dosage.route"),
-            COLLECTED,
-            "Perm",
-            "Variable Qualifier",
-            codelist="C66729",
-        ),
-        Variable(
-            "EXLOT",
-            "Lot Number",
-            "Char",
-            path("lot", "MedicationAdministration.medication[x]"),
-            COLLECTED,
-            "Perm",
-            "Record Qualifier",
-            comment="Medication.batch.lotNumber; else the identifier of a BiologicallyDerivedProduct in "
-            "supportingInformation; else an extension that the trial names.",
-        ),
+        *given_as(DOMAIN),
         epoch_of("EXSTDTC"),
         Variable(
             "EXSTDTC",

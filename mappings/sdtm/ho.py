@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 
 from adapter.derive.coding import unmapped
@@ -22,7 +20,7 @@ from adapter.spec import (
 )
 from mappings.coding import originals
 from mappings.links import ids_of
-from mappings.parts import identifiers, ongoing, reasons, study_day_of, text
+from mappings.parts import collected, end_point_of, identifiers, ongoing, reasons, study_day_of, text
 from mappings.timing import epoch_of
 
 DOMAIN = "HO"
@@ -105,12 +103,6 @@ def _groups(e: pd.DataFrame) -> pd.Series[str]:
     )
 
 
-def _char(
-    name: str, label: str, column: str, core: Any, role: str, *fhir: str, codelist: str | None = None
-) -> Variable:
-    return Variable(name, label, "Char", path(column, *fhir), COLLECTED, core, role, codelist=codelist)
-
-
 DATASET = Dataset(
     name=DOMAIN,
     label="Healthcare Encounters",
@@ -131,7 +123,7 @@ DATASET = Dataset(
             "Identifier",
             comment="The same number: a stay in hospital and the stays in intensive care inside it.",
         ),
-        _char(
+        collected(
             "HOTERM",
             "Healthcare Encounter Term",
             "term",
@@ -141,7 +133,7 @@ DATASET = Dataset(
             "Encounter.type",
             "Encounter.location.location",
         ),
-        _char(
+        collected(
             "HODECOD",
             "Dictionary-Derived Term",
             "decod",
@@ -152,7 +144,7 @@ DATASET = Dataset(
             codelist="C171444",
         ),
         epoch_of("HOSTDTC"),
-        _char(
+        collected(
             "HOSTDTC",
             "Start Date/Time of Healthcare Encounter",
             "dtc",
@@ -161,7 +153,7 @@ DATASET = Dataset(
             "Encounter.period.start",
             "Encounter.location.period.start",
         ),
-        _char(
+        collected(
             "HOENDTC",
             "End Date/Time of Healthcare Encounter",
             "end_dtc",
@@ -172,17 +164,11 @@ DATASET = Dataset(
         ),
         study_day_of("HOSTDY", "Study Day of Start of Encounter", "HOSTDTC"),
         study_day_of("HOENDY", "Study Day of End of Healthcare Encounter", "HOENDTC"),
-        _char(
-            "HOENRTPT",
-            "End Relative to Reference Time Point",
-            "enrtpt",
-            "Perm",
-            "Timing",
+        *end_point_of(
+            "HO",
             "Encounter.period.end",
             "Encounter.location.period.end",
-            codelist="C66728",
         ),
-        _char("HOENTPT", "End Reference Time Point", "entpt", "Perm", "Timing", "data cut"),
         Variable(
             "HOADMSRC",
             "Admit Source",

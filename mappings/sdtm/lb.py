@@ -36,7 +36,7 @@ from adapter.spec import (
     related_to,
 )
 from mappings.parts import identifiers, study_day_of, text
-from mappings.specimens import specimen_numbers, specimen_parents, with_specimen
+from mappings.specimens import loinc_and_specimen_of, specimen_numbers, specimen_parents, with_specimen
 from mappings.timing import epoch_of, last_before_of, visit_of
 
 DOMAIN = "LB"
@@ -385,26 +385,7 @@ VARIABLES = (
         "Perm",
         "Record Qualifier",
     ),
-    Variable(
-        "LBLOINC",
-        "LOINC Code",
-        "Char",
-        path("to_loinc", "Observation.code"),
-        COLLECTED,
-        "Perm",
-        "Synonym Qualifier",
-        dictionary="LOINC",
-    ),
-    Variable(
-        "LBSPEC",
-        "Specimen Type",
-        "Char",
-        path("to_specimen", "Observation.specimen", "Specimen.type"),
-        ASSIGNED,
-        "Perm",
-        "Record Qualifier",
-        codelist="C78734",
-    ),
+    *loinc_and_specimen_of(DOMAIN, "Specimen Type"),
     Variable(
         "LBMETHOD",
         "Method of Test or Examination",

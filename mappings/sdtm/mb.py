@@ -7,6 +7,7 @@ from typing import Any
 from adapter.spec import ASSIGNED, COLLECTED, LABORATORY, Dataset, Inputs, Records, ValueLevel, Variable, path
 from mappings.findings import result_variables, results
 from mappings.parts import identifiers, study_day_of
+from mappings.specimens import loinc_and_specimen_of
 from mappings.timing import epoch_of, last_before_of, visit_of
 
 DOMAIN = "MB"
@@ -48,26 +49,7 @@ DATASET = Dataset(
         ),
         _of_code("MBCAT", "Category", "to_cat", "Perm", "Grouping Qualifier"),
         *result_variables(DOMAIN, LABORATORY),
-        Variable(
-            "MBLOINC",
-            "LOINC Code",
-            "Char",
-            path("to_loinc", "Observation.code"),
-            COLLECTED,
-            "Perm",
-            "Synonym Qualifier",
-            dictionary="LOINC",
-        ),
-        Variable(
-            "MBSPEC",
-            "Specimen Material Type",
-            "Char",
-            path("to_specimen", "Observation.specimen", "Specimen.type"),
-            ASSIGNED,
-            "Perm",
-            "Record Qualifier",
-            codelist="C78734",
-        ),
+        *loinc_and_specimen_of(DOMAIN, "Specimen Material Type"),
         _of_code(
             "MBMETHOD", "Method of Test or Examination", "to_method", "Exp", "Record Qualifier", codelist="C85492"
         ),
