@@ -11,19 +11,7 @@ import pandas as pd
 from adapter.derive.coding import coded
 from adapter.derive.findings import standardised
 from adapter.derive.results import number_of, standard_text
-from adapter.spec import (
-    ASSIGNED,
-    COLLECTED,
-    DERIVED,
-    Inputs,
-    Origin,
-    Records,
-    Variable,
-    call,
-    issues_of,
-    joined,
-    path,
-)
+from adapter.spec import ASSIGNED, COLLECTED, DERIVED, Inputs, Origin, Records, Variable, call, issues_of, joined, path
 from mappings.sdtm.lb import ISSUES, MEANING, replayed
 from mappings.specimens import specimen_numbers, specimen_parents, with_specimen
 

@@ -143,10 +143,7 @@ DATASET = Dataset(
         study_day_of("CEDY", "Study Day of Event Collection", "CEDTC"),
         study_day_of("CESTDY", "Study Day of Start of Event", "CESTDTC"),
         study_day_of("CEENDY", "Study Day of End of Event", "CEENDTC"),
-        *end_point_of(
-            "CE",
-            "Condition.clinicalStatus",
-        ),
+        *end_point_of("CE", "Condition.clinicalStatus"),
         said_in_words("CESTWORD", "Condition.onset[x]"),
         end_in_words("CEENWORD", "Condition.abatement[x]"),
     ),

@@ -70,12 +70,7 @@ def dispositions(inputs: Inputs) -> Records:
     made, parents, issues = _consents(made.reset_index(drop=True), s, inputs)
     unknown = s[how == "UNKNOWN"]
     issues.append(issues_of(-1, unknown["USUBJID"].to_numpy(), "disposition-unknown", UNKNOWN))
-    return Records(
-        made,
-        parents,
-        issues=joined([*issues, *_contradictions(made, s)]),
-        unmapped=_unmapped(made, s),
-    )
+    return Records(made, parents, issues=joined([*issues, *_contradictions(made, s)]), unmapped=_unmapped(made, s))
 
 
 UNKNOWN = "study treatment ended before it was completed, and nothing says why; no disposition event"

@@ -5,16 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from adapter.derive.terms import grade, grades
-from adapter.spec import (
-    ASSIGNED,
-    COLLECTED,
-    Dataset,
-    Inputs,
-    Records,
-    ValueLevel,
-    Variable,
-    path,
-)
+from adapter.spec import ASSIGNED, COLLECTED, Dataset, Inputs, Records, ValueLevel, Variable, path
 from mappings.findings import result_variables, results
 from mappings.links import stages
 from mappings.parts import identifiers, study_day_of, text

@@ -7,17 +7,7 @@ import pandas as pd
 from adapter.derive.coding import unmapped
 from adapter.derive.stays import kinds_of_stay
 from adapter.derive.terms import english
-from adapter.spec import (
-    ASSIGNED,
-    COLLECTED,
-    Dataset,
-    Inputs,
-    Records,
-    Variable,
-    issues_of,
-    joined,
-    path,
-)
+from adapter.spec import ASSIGNED, COLLECTED, Dataset, Inputs, Records, Variable, issues_of, joined, path
 from mappings.coding import originals
 from mappings.links import ids_of
 from mappings.parts import collected, end_point_of, identifiers, ongoing, reasons, study_day_of, text
@@ -164,11 +154,7 @@ DATASET = Dataset(
         ),
         study_day_of("HOSTDY", "Study Day of Start of Encounter", "HOSTDTC"),
         study_day_of("HOENDY", "Study Day of End of Healthcare Encounter", "HOENDTC"),
-        *end_point_of(
-            "HO",
-            "Encounter.period.end",
-            "Encounter.location.period.end",
-        ),
+        *end_point_of("HO", "Encounter.period.end", "Encounter.location.period.end"),
         Variable(
             "HOADMSRC",
             "Admit Source",

@@ -11,13 +11,7 @@ from adapter.derive.days import age_in_years
 from adapter.derive.findings import standardised
 from adapter.derive.ranges import COLUMNS as LIMITS
 from adapter.derive.ranges import applicable
-from adapter.derive.results import (
-    counts_from_percent,
-    limit_number,
-    number_of,
-    range_indicator,
-    standard_text,
-)
+from adapter.derive.results import counts_from_percent, limit_number, number_of, range_indicator, standard_text
 from adapter.spec import (
     ASSIGNED,
     COLLECTED,

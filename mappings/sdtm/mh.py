@@ -59,26 +59,13 @@ DATASET = Dataset(
             "MHDTC", "Date/Time of History Collection", "recorded_dtc", "Perm", "Timing", "Condition.recordedDate"
         ),
         collected(
-            "MHSTDTC",
-            "Start Date/Time of Medical History Event",
-            "start",
-            "Perm",
-            "Timing",
-            "Condition.onset[x]",
+            "MHSTDTC", "Start Date/Time of Medical History Event", "start", "Perm", "Timing", "Condition.onset[x]"
         ),
         collected(
-            "MHENDTC",
-            "End Date/Time of Medical History Event",
-            "end_dtc",
-            "Perm",
-            "Timing",
-            "Condition.abatement[x]",
+            "MHENDTC", "End Date/Time of Medical History Event", "end_dtc", "Perm", "Timing", "Condition.abatement[x]"
         ),
         study_day_of("MHDY", "Study Day of History Collection", "MHDTC"),
-        *end_point_of(
-            "MH",
-            "Condition.clinicalStatus",
-        ),
+        *end_point_of("MH", "Condition.clinicalStatus"),
         said_in_words("MHSTWORD", "Condition.onset[x]"),
         end_in_words("MHENWORD", "Condition.abatement[x]"),
     ),

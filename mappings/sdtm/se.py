@@ -56,13 +56,7 @@ DATASET = Dataset(
         *identifiers(DOMAIN),
         Variable("ETCD", "Element Code", "Char", path("etcd", DEFINED), ASSIGNED, "Req", "Topic"),
         Variable(
-            "ELEMENT",
-            "Description of Element",
-            "Char",
-            path("element", DEFINED),
-            ASSIGNED,
-            "Perm",
-            "Synonym Qualifier",
+            "ELEMENT", "Description of Element", "Char", path("element", DEFINED), ASSIGNED, "Perm", "Synonym Qualifier"
         ),
         Variable(
             "TAETORD",

@@ -132,14 +132,7 @@ DATASET = Dataset(
             codelist=NY,
         ),
         Variable(
-            "SVOCCUR",
-            "Occurrence",
-            "Char",
-            call(occurrence, "occur"),
-            DERIVED,
-            "Exp",
-            "Record Qualifier",
-            codelist=NY,
+            "SVOCCUR", "Occurrence", "Char", call(occurrence, "occur"), DERIVED, "Exp", "Record Qualifier", codelist=NY
         ),
         Variable(
             "SVREASOC",
