@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -120,10 +121,34 @@ def _unit(events: pd.DataFrame) -> pd.Series[str]:
 
 
 def collected(
-    name: str, label: str, column: str, core: Any, role: str, *fhir: str, codelist: str | None = None
+    name: str,
+    label: str,
+    column: str,
+    core: Any,
+    role: str,
+    *fhir: str,
+    codelist: str | None = None,
+    comment: str | None = None,
 ) -> Variable:
     """Return a text variable that stands in a column of the records as the hospital gave it. fhir: where it came from."""
-    return Variable(name, label, "Char", path(column, *fhir), COLLECTED, core, role, codelist=codelist)
+    source = path(column, *fhir)
+    return Variable(name, label, "Char", source, COLLECTED, core, role, codelist=codelist, comment=comment)
+
+
+def assigned(
+    name: str,
+    label: str,
+    column: str,
+    core: Any,
+    role: str,
+    *fhir: str,
+    codelist: str | None = None,
+    comment: str | None = None,
+) -> Variable:
+    """Return a text variable that stands in a column of the records as a table says it. fhir: what that was looked up for."""
+    return replace(
+        collected(name, label, column, core, role, *fhir, codelist=codelist, comment=comment), origin=ASSIGNED
+    )
 
 
 def end_point_of(domain: str, *fhir: str, comment: str | None = None) -> tuple[Variable, Variable]:

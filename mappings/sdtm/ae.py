@@ -263,14 +263,14 @@ def _criterion(name: str, label: str, *more: str) -> Variable:
 
 VARIABLES = (
     *identifiers(DOMAIN),
-    Variable(
+    collected(
         "AETERM",
         "Reported Term for the Adverse Event",
-        "Char",
-        path("term", "AdverseEvent.event", "Condition.code"),
-        COLLECTED,
+        "term",
         "Req",
         "Topic",
+        "AdverseEvent.event",
+        "Condition.code",
         comment="In English where the sponsor translates it; the text as it came is in the trace.",
     ),
     level("AELLT", "Lowest Level Term", "llt", "Exp"),

@@ -6,19 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from adapter.spec import (
-    COLLECTED,
-    DERIVED,
-    Dataset,
-    Inputs,
-    Records,
-    Variable,
-    call,
-    issues_of,
-    joined,
-    path,
-    related_to,
-)
+from adapter.spec import DERIVED, Dataset, Inputs, Records, Variable, call, issues_of, joined, related_to
 from mappings.coding import decoded, level, originals, uncoded, with_terms
 from mappings.conditions import RELAPSE, UNSPECIFIC, candidates, each_kind, ends, routed
 from mappings.links import rows_named
@@ -112,14 +100,13 @@ DATASET = Dataset(
     sequence="CESEQ",
     variables=(
         *identifiers(DOMAIN),
-        Variable(
+        collected(
             "CETERM",
             "Reported Term for the Clinical Event",
-            "Char",
-            path("term", "Condition.code"),
-            COLLECTED,
+            "term",
             "Req",
             "Topic",
+            "Condition.code",
             comment="In English where the sponsor translates it; the text as it came is in the trace.",
         ),
         decoded("CEDECOD", "Dictionary-Derived Term"),

@@ -274,9 +274,7 @@ DATASET = Dataset(
     sequence="CMSEQ",
     variables=(
         *identifiers(DOMAIN),
-        Variable(
-            "CMTRT", "Reported Name of Drug, Med, or Therapy", "Char", path("trt", *NAMED), COLLECTED, "Req", "Topic"
-        ),
+        collected("CMTRT", "Reported Name of Drug, Med, or Therapy", "trt", "Req", "Topic", *NAMED),
         collected("CMDECOD", "Standardized Medication Name", "named", "Perm", "Synonym Qualifier", *NAMED),
         collected("CMCAT", "Category for Medication", "cat", "Perm", "Grouping Qualifier", *NAMED),
         collected(

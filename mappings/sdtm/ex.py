@@ -7,21 +7,8 @@ import pandas as pd
 from adapter.derive.coding import coded, resolved_units
 from adapter.derive.exposure import derived_dose_flag, given_dose, weight_before
 from adapter.derive.results import number_of
-from adapter.spec import (
-    ASSIGNED,
-    COLLECTED,
-    DERIVED,
-    Dataset,
-    Inputs,
-    Records,
-    Variable,
-    call,
-    issues_of,
-    joined,
-    parents_of,
-    path,
-)
-from mappings.parts import identifiers, study_day_of, text
+from adapter.spec import DERIVED, Dataset, Inputs, Records, Variable, call, issues_of, joined, parents_of
+from mappings.parts import assigned, collected, identifiers, study_day_of, text
 from mappings.sdtm.ec import given_as
 from mappings.timing import epoch_of
 
@@ -97,15 +84,7 @@ DATASET = Dataset(
     sequence="EXSEQ",
     variables=(
         *identifiers(DOMAIN),
-        Variable(
-            "EXTRT",
-            "Name of Treatment",
-            "Char",
-            path("trt", "MedicationAdministration.medication[x]"),
-            ASSIGNED,
-            "Req",
-            "Topic",
-        ),
+        assigned("EXTRT", "Name of Treatment", "trt", "Req", "Topic", "MedicationAdministration.medication[x]"),
         Variable(
             "EXDOSE",
             "Dose",
@@ -115,35 +94,27 @@ DATASET = Dataset(
             "Exp",
             "Record Qualifier",
         ),
-        Variable(
+        assigned(
             "EXDOSU",
             "Dose Units",
-            "Char",
-            path("exdosu", "MedicationAdministration.dosage.dose.unit"),
-            ASSIGNED,
+            "exdosu",
             "Exp",
             "Variable Qualifier",
+            "MedicationAdministration.dosage.dose.unit",
             codelist="C71620",
         ),
         *given_as(DOMAIN),
         epoch_of("EXSTDTC"),
-        Variable(
-            "EXSTDTC",
-            "Start Date/Time of Treatment",
-            "Char",
-            path("dtc", "MedicationAdministration.effective[x]"),
-            COLLECTED,
-            "Exp",
-            "Timing",
+        collected(
+            "EXSTDTC", "Start Date/Time of Treatment", "dtc", "Exp", "Timing", "MedicationAdministration.effective[x]"
         ),
-        Variable(
+        collected(
             "EXENDTC",
             "End Date/Time of Treatment",
-            "Char",
-            path("end_dtc", "MedicationAdministration.effective[x]"),
-            COLLECTED,
+            "end_dtc",
             "Exp",
             "Timing",
+            "MedicationAdministration.effective[x]",
             comment="A dose recorded at one moment ends at that moment.",
         ),
         study_day_of("EXSTDY", "Study Day of Start of Treatment", "EXSTDTC"),

@@ -7,10 +7,10 @@ import pandas as pd
 from adapter.derive.coding import unmapped
 from adapter.derive.stays import kinds_of_stay
 from adapter.derive.terms import english
-from adapter.spec import ASSIGNED, COLLECTED, Dataset, Inputs, Records, Variable, issues_of, joined, path
+from adapter.spec import COLLECTED, Dataset, Inputs, Records, Variable, issues_of, joined, path
 from mappings.coding import originals
 from mappings.links import ids_of
-from mappings.parts import collected, end_point_of, identifiers, ongoing, reasons, study_day_of, text
+from mappings.parts import assigned, collected, end_point_of, identifiers, ongoing, reasons, study_day_of, text
 from mappings.timing import epoch_of
 
 DOMAIN = "HO"
@@ -103,12 +103,10 @@ DATASET = Dataset(
     sequence="HOSEQ",
     variables=(
         *identifiers(DOMAIN),
-        Variable(
+        assigned(
             "HOGRPID",
             "Group ID",
-            "Char",
-            path("group"),
-            ASSIGNED,
+            "group",
             "Perm",
             "Identifier",
             comment="The same number: a stay in hospital and the stays in intensive care inside it.",

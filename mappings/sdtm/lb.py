@@ -13,8 +13,6 @@ from adapter.derive.ranges import COLUMNS as LIMITS
 from adapter.derive.ranges import applicable
 from adapter.derive.results import counts_from_percent, limit_number, number_of, range_indicator, standard_text
 from adapter.spec import (
-    ASSIGNED,
-    COLLECTED,
     DERIVED,
     LABORATORY,
     Dataset,
@@ -29,7 +27,7 @@ from adapter.spec import (
     path,
     related_to,
 )
-from mappings.parts import identifiers, study_day_of, text
+from mappings.parts import assigned, collected, identifiers, study_day_of, text
 from mappings.specimens import loinc_and_specimen_of, specimen_numbers, specimen_parents, with_specimen
 from mappings.timing import epoch_of, last_before_of, visit_of
 
@@ -227,35 +225,25 @@ def _derived_counts(o: pd.DataFrame, inputs: Inputs) -> tuple[pd.DataFrame, pd.D
 
 VARIABLES = (
     *identifiers(DOMAIN),
-    Variable(
+    assigned(
         "LBTESTCD",
         "Lab Test or Examination Short Name",
-        "Char",
-        path("to_testcd", "Observation.code"),
-        ASSIGNED,
+        "to_testcd",
         "Req",
         "Topic",
+        "Observation.code",
         codelist="C65047",
     ),
-    Variable(
+    assigned(
         "LBTEST",
         "Lab Test or Examination Name",
-        "Char",
-        path("to_test", "Observation.code"),
-        ASSIGNED,
+        "to_test",
         "Req",
         "Synonym Qualifier",
+        "Observation.code",
         codelist="C67154",
     ),
-    Variable(
-        "LBCAT",
-        "Category for Lab Test",
-        "Char",
-        path("to_cat", "Observation.code"),
-        ASSIGNED,
-        "Exp",
-        "Grouping Qualifier",
-    ),
+    assigned("LBCAT", "Category for Lab Test", "to_cat", "Exp", "Grouping Qualifier", "Observation.code"),
     Variable(
         "LBORRES",
         "Result or Finding in Original Units",
@@ -313,15 +301,8 @@ VARIABLES = (
         "Exp",
         "Result Qualifier",
     ),
-    Variable(
-        "LBSTRESU",
-        "Standard Units",
-        "Char",
-        path("stresu", "Observation.code"),
-        ASSIGNED,
-        "Exp",
-        "Variable Qualifier",
-        codelist="C71620",
+    assigned(
+        "LBSTRESU", "Standard Units", "stresu", "Exp", "Variable Qualifier", "Observation.code", codelist="C71620"
     ),
     Variable(
         "LBSTNRLO",
@@ -360,43 +341,31 @@ VARIABLES = (
         "Variable Qualifier",
         codelist="C78736",
     ),
-    Variable(
+    collected(
         "LBSTAT",
         "Completion Status",
-        "Char",
-        path("stat", "Observation.dataAbsentReason"),
-        COLLECTED,
+        "stat",
         "Perm",
         "Record Qualifier",
+        "Observation.dataAbsentReason",
         codelist="C66789",
     ),
-    Variable(
-        "LBREASND",
-        "Reason Test Not Done",
-        "Char",
-        path("reasnd", "Observation.dataAbsentReason"),
-        COLLECTED,
-        "Perm",
-        "Record Qualifier",
-    ),
+    collected("LBREASND", "Reason Test Not Done", "reasnd", "Perm", "Record Qualifier", "Observation.dataAbsentReason"),
     *loinc_and_specimen_of(DOMAIN, "Specimen Type"),
-    Variable(
+    assigned(
         "LBMETHOD",
         "Method of Test or Examination",
-        "Char",
-        path("to_method", "Observation.code"),
-        ASSIGNED,
+        "to_method",
         "Perm",
         "Record Qualifier",
+        "Observation.code",
         codelist="C85492",
     ),
     last_before_of(DOMAIN, "LBTESTCD", "LBSPEC", "LBMETHOD"),
-    Variable(
+    assigned(
         "LBDRVFL",
         "Derived Flag",
-        "Char",
-        path("derived"),
-        ASSIGNED,
+        "derived",
         "Perm",
         "Record Qualifier",
         codelist="C66742",

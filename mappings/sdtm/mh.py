@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from adapter.spec import COLLECTED, Dataset, Inputs, Records, Variable, path
+from adapter.spec import Dataset, Inputs, Records
 from mappings.coding import decoded, level, originals, uncoded, with_terms
 from mappings.conditions import RELAPSE, each_kind, ends, routed
 from mappings.parts import collected, end_in_words, end_point_of, identifiers, said_in_words, study_day_of, text
@@ -41,14 +41,13 @@ DATASET = Dataset(
     sequence="MHSEQ",
     variables=(
         *identifiers(DOMAIN),
-        Variable(
+        collected(
             "MHTERM",
             "Reported Term for the Medical History",
-            "Char",
-            path("term", "Condition.code"),
-            COLLECTED,
+            "term",
             "Req",
             "Topic",
+            "Condition.code",
             comment="In English where the sponsor translates it; the text as it came is in the trace.",
         ),
         decoded("MHDECOD", "Dictionary-Derived Term"),

@@ -6,22 +6,10 @@ import pandas as pd
 
 from adapter.derive.judgements import judged
 from adapter.derive.terms import grade, grades
-from adapter.spec import (
-    ASSIGNED,
-    COLLECTED,
-    Dataset,
-    Inputs,
-    Records,
-    ValueLevel,
-    Variable,
-    issues_of,
-    joined,
-    path,
-    related_to,
-)
+from adapter.spec import COLLECTED, Dataset, Inputs, Records, ValueLevel, issues_of, joined, related_to
 from mappings.findings import loinc_of, result_variables, results
 from mappings.links import stages
-from mappings.parts import identifiers, study_day_of, text
+from mappings.parts import assigned, collected, identifiers, study_day_of, text
 from mappings.timing import epoch_of, last_before_of, visit_of
 
 DOMAIN = "RS"
@@ -121,48 +109,48 @@ def _off_scale(o: pd.DataFrame, inputs: Inputs) -> pd.Series[bool]:
 
 VARIABLES = (
     *identifiers(DOMAIN),
-    Variable(
+    assigned(
         "RSTESTCD",
         "Assessment Short Name",
-        "Char",
-        path("to_testcd", "Observation.code", "Condition.stage.type"),
-        ASSIGNED,
+        "to_testcd",
         "Req",
         "Topic",
+        "Observation.code",
+        "Condition.stage.type",
         codelist="C96782 C100170",
     ),
-    Variable(
+    assigned(
         "RSTEST",
         "Assessment Name",
-        "Char",
-        path("to_test", "Observation.code", "Condition.stage.type"),
-        ASSIGNED,
+        "to_test",
         "Req",
         "Synonym Qualifier",
+        "Observation.code",
+        "Condition.stage.type",
         codelist="C96781 C100169",
     ),
-    Variable(
+    assigned(
         "RSCAT",
         "Category for Assessment",
-        "Char",
-        path("to_cat", "Observation.code", "Condition.code"),
-        ASSIGNED,
+        "to_cat",
         "Exp",
         "Grouping Qualifier",
+        "Observation.code",
+        "Condition.code",
         codelist="C124298 C118971",
     ),
     *result_variables(DOMAIN, COLLECTED, "C71620", "C96785 C182507", "Condition.stage.summary"),
     last_before_of(DOMAIN, "RSTESTCD", "RSCAT", core="Perm"),
     *visit_of("RSDTC"),
     epoch_of("RSDTC", finding=True),
-    Variable(
+    collected(
         "RSDTC",
         "Date/Time of Assessment",
-        "Char",
-        path("dtc", "Observation.effective[x]", "Condition.recordedDate"),
-        COLLECTED,
+        "dtc",
         "Exp",
         "Timing",
+        "Observation.effective[x]",
+        "Condition.recordedDate",
         comment="Of a grade that a Condition states as its stage, the day on which the Condition was recorded.",
     ),
     study_day_of("RSDY", "Study Day of Assessment", "RSDTC"),
