@@ -42,7 +42,7 @@ def laboratory_results(inputs: Inputs) -> Records:
     may be the result.
     """
     o = inputs.frame("Observation")
-    meaning = coded(inputs.knowledge.codes["observations"], o["code"], o["code_text"], only=MEANING)
+    meaning = meanings(inputs)
     silent = o["kind"].isna() & o["absent"].isna()
     here = meaning["domain"] == DOMAIN
     known = meaning["known"].astype(bool)
@@ -157,7 +157,18 @@ MEANING = (
     "charge",
     "result_type",
     "loinc",
+    "detail",
 )
+
+
+def meanings(inputs: Inputs) -> pd.DataFrame:
+    """Return what the observations table says of each row of Observation, and `known`; looked up once for all domains."""
+    found: pd.DataFrame | None = inputs.shared.get(MEANING)
+    if found is None:
+        o = inputs.facts["Observation"].frame
+        found = coded(inputs.knowledge.codes["observations"], o["code"], o["code_text"], only=MEANING)
+        inputs.shared[MEANING] = found
+    return found
 
 
 def _with_ranges(o: pd.DataFrame, inputs: Inputs) -> pd.DataFrame:
