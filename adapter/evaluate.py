@@ -33,9 +33,6 @@ def evaluate(
         empty = {name: pd.Series(dtype=kind) for name, kind in kinds.items()}
         return pd.DataFrame(empty), pd.Series(records.index[:0].to_numpy(), dtype=records.index.dtype)
     records = records[[c for c in records.columns if c in _needed(dataset)]]
-    if not len(records):
-        kinds = {"Num": pd.Series(dtype="float64"), "Char": pd.Series(dtype="str")}
-        return pd.DataFrame({v.name: kinds[v.type] for v in dataset.variables}), pd.Series(dtype="int64")
     if len(records) > 1:
         first = _Evaluation(dataset, records, others, setting)
         records = records.iloc[key_order([first.variable(k) for k in dataset.keys], content)]
