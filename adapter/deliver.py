@@ -117,6 +117,7 @@ class Delivery:
     def _reference_datasets(self, context: Context, receipts: Sequence[MapReceipt]) -> dict[str, str]:
         """Compute the datasets without subjects (TS) from the trial and the summaries; return their parts."""
         run = run_facts(context, receipts, self.dictionaries)
+        run["run.ongoing.code"] = self.terminology.codelist("NY").terms[run["run.ongoing"]].ccode
         parts = {}
         for d in shipped():
             if d.reference:

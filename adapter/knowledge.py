@@ -53,6 +53,7 @@ def load_knowledge(trial: Trial, site: Path | None, coding: Path | None = None) 
     codes = {name: load_codes(name, *folders) for name in TABLES}
     if site is not None:
         codes = with_site_codes(codes, site)
+    codes["scales"] = load_codes("scales", *folders, key=("scale",))
     codes["toxicity"] = load_codes("toxicity", *folders, key=KEY)
     return Knowledge(
         codes | {"products": site_products(site, trial.by_key("products"))},

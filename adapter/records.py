@@ -34,7 +34,7 @@ class Inputs:
     knowledge: code tables, units, terminology. cut: the data cut, a site day. built: datasets that this build makes.
     records: datasets made before, by the `needs` of the declaration. sequences: for a dataset that comes `last`, --SEQ of
     the records of all others: dataset -> (index label of its records -> --SEQ). made: for an analysis dataset, the
-    finished datasets: dataset -> its variables, of these subjects. shared: what analysis datasets hand on to each other.
+    finished datasets: dataset -> its variables, of these subjects. shared: what datasets hand on to each other.
     """
 
     facts: Mapping[str, Facts]
@@ -110,6 +110,8 @@ def issues_of(record: Any, usubjid: Any, code: str, message: Any, resource: str 
 
     resource, row: what an issue without a record (-1) is about.
     """
+    if not len(usubjid):
+        return pd.DataFrame(columns=["record", "USUBJID", "code", "message", "resource", "row"])
     frame = pd.DataFrame({"record": record, "USUBJID": usubjid})
     frame["code"], frame["message"], frame["resource"], frame["row"] = code, message, resource, row
     return frame

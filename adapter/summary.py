@@ -105,7 +105,10 @@ def summarise(
     if "USUBJID" in frame:
         counts = frame["USUBJID"].value_counts(sort=False)
         s.subjects = {str(k): int(v) for k, v in counts.items()}
-    columns = {n: _numbers(frame[n]) if kind == "Num" else _texts(frame[n]) for n, kind in types.items()}
+    if len(frame):
+        columns = {n: _numbers(frame[n]) if kind == "Num" else _texts(frame[n]) for n, kind in types.items()}
+    else:
+        columns = dict.fromkeys(types, _Column([], np.empty(0, dtype=np.int64)))
     for name, column in columns.items():
         s.filled[name] = sum(column.used.values())
         if types[name] == "Num":

@@ -35,6 +35,8 @@ def supplement(dataset: Dataset, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.
     text stand in them, and all of it in the tabulation dataset that it was copied from and its SUPP--.
     """
     main = frame[[v.name for v in dataset.main]].copy()
+    if not len(main):
+        return main, pd.DataFrame(columns=list(COLUMNS), dtype="str")
     rows: list[pd.DataFrame] = []
     for v in dataset.main:
         if v.type != "Char":

@@ -1,19 +1,22 @@
 """CDISC controlled terminology: codelists with their NCI C-codes, and codelists of a trial or sponsor added to them.
 
-Read from `terminology.csv` (columns package, codelist_ccode, codelist, codelist_name, extensible, term, ccode, decode),
-a subset of the packages named in schemas/ct.csv. C-codes go to define.xml (Alias nci:ExtCodeID), `extensible` decides
-whether a value outside the list may carry def:ExtendedValue (Define-XML 2.1 §5.3.12).
+`codelists.csv` names the codelists that builds use (package, codelist, and `names`: the codelist that has the names of its
+codes); their terms and C-codes are those of the packages in schemas/ct. `terminology.csv` (package, codelist_ccode, codelist,
+codelist_name, extensible, term, ccode, decode) holds what those do not say: texts to show, and whole codelists of elsewhere.
+C-codes go to define.xml (Alias nci:ExtCodeID), `extensible` decides whether a value outside the list may carry
+def:ExtendedValue (Define-XML 2.1 §5.3.12).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from types import MappingProxyType
 
-from adapter.codes import Row, load_codes
+from adapter.codes import CodeTable, Row, load_codes
+from adapter.ct_packages import Terms, in_use
 from adapter.errors import DeclarationError, InputError, unknown
 
 
@@ -68,16 +71,23 @@ class Terminology:
 
     @classmethod
     def load(cls, *folders: Traversable | Path) -> Terminology:
-        """Return the codelists of terminology.csv in these folders; a later folder adds codelists or extends them.
+        """Return the codelists named in codelists.csv and those of terminology.csv in these folders, later ones adding.
 
-        In a later file, rows of an earlier CDISC codelist are sponsor terms: they have no C-code and are marked
+        In terminology.csv, a term that a CDISC codelist does not have is a sponsor term: it has no C-code and is marked
         extended. Raises InputError for a broken file or a new term in a codelist that is not extensible.
         """
-        table = load_codes("terminology", *folders, key=("codelist", "term"))
+        lists = load_codes("codelists", *folders, key=("codelist",))
+        used = [p for p in in_use() if any(row["package"] == p for row in lists)]
+        found = {c.name: c for package in used for c in _published(package, lists)}
+        missing = [row["codelist"] for row in lists if row["codelist"] not in found]
+        if missing:
+            raise InputError(f"codelists.csv: no package in use has {', '.join(missing)}")
         rows: dict[str, list[Row]] = {}
-        for row in table:
+        for row in load_codes("terminology", *folders, key=("codelist", "term")):
             rows.setdefault(row["codelist"], []).append(row)
-        return cls(tuple(_codelist(group) for group in rows.values()))
+        for name, group in rows.items():
+            found[name] = _codelist(group, found.get(name))
+        return cls(tuple(found.values()))
 
     def codelist(self, name: str) -> Codelist:
         """Return a codelist by C-code (`C66742`) or short name (`NY`). Raises DeclarationError if there is none.
@@ -116,15 +126,36 @@ def _together(parts: list[Codelist]) -> Codelist:
     return Codelist("", names, titles, any(c.extensible for c in parts), MappingProxyType(terms))
 
 
-def _codelist(rows: list[Row]) -> Codelist:
+def _published(package: str, lists: CodeTable) -> list[Codelist]:
+    """Return the codelists that are taken from a package, their terms in order; `decode` is the name of the same C-code."""
+    wanted = {row["codelist"]: row["names"] for row in lists if row["package"] == package}
+    table = Terms(in_use()[package], {*wanted, *filter(None, wanted.values())})
+    made = []
+    for name, names in wanted.items():
+        if (ccode := table.code(name)) is None or (names and table.code(names) is None):
+            continue
+        decodes = {c: v for v, c in table.values[str(table.code(names))].items()} if names else {}
+        terms = {v: Term(v, c, decodes.get(c, v)) for v, c in sorted(table.values[ccode].items())}
+        title, extensible = table.codelists[ccode]["name"], table.extensible(ccode)
+        made.append(Codelist(ccode, name, title, extensible, MappingProxyType(terms), package))
+    return made
+
+
+def _codelist(rows: list[Row], known: Codelist | None) -> Codelist:
+    """Return a codelist with the rows of terminology.csv: `known` with other texts and more terms, or a new one."""
     first = rows[0]
-    terms: dict[str, Term] = {}
-    for row in rows:
-        sponsor = bool(first["codelist_ccode"]) and not row["ccode"]
-        if sponsor and first["extensible"] != "Y":
-            raise InputError(f"terminology.csv: codelist {first['codelist']} is not extensible, found {row['term']!r}")
-        terms[row["term"]] = Term(row["term"], row["ccode"], row["decode"] or row["term"], extended=sponsor)
-    return Codelist(
-        first["codelist_ccode"], first["codelist"], first["codelist_name"], first["extensible"] == "Y",
-        MappingProxyType(terms), first["package"],
+    base = known or Codelist(
+        first["codelist_ccode"], first["codelist"], first["codelist_name"], first["extensible"] == "Y", {},
+        first["package"],
     )  # fmt: skip
+    terms = dict(base.terms)
+    for row in rows:
+        value, decode = row["term"], row["decode"] or row["term"]
+        if value in terms:
+            terms[value] = replace(terms[value], decode=decode)
+            continue
+        sponsor = bool(base.ccode) and not row["ccode"]
+        if sponsor and not base.extensible:
+            raise InputError(f"terminology.csv: codelist {base.name} is not extensible, found {value!r}")
+        terms[value] = Term(value, row["ccode"], decode, extended=sponsor)
+    return replace(base, terms=MappingProxyType(terms))

@@ -15,12 +15,13 @@ from typing import Any
 
 from adapter.check.engine import Checked, Progress, check
 from adapter.check.evaluate import DEFAULT_LIMIT
-from adapter.check.library import standard_of, terms
+from adapter.check.library import standard_of
 from adapter.check.package import Package
 from adapter.check.readers import read_package
 from adapter.check.rule_model import Rule, Unusable
 from adapter.check.rules import load_rules, rule_files
 from adapter.check.world import World
+from adapter.ct_packages import packages, terms
 from adapter.errors import InputError, OutputError, unknown
 from adapter.report.as_html import page
 from adapter.report.as_sarif import sarif
@@ -130,8 +131,6 @@ def validate(
 
 def newest(kind: str) -> str:
     """Return the newest package of terminology of a standard that ships."""
-    from adapter.check.library import packages
-
     return max(p for p in packages() if p.startswith(f"{kind}_"))
 
 

@@ -8,23 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from adapter.derive.coding import coded
 from adapter.derive.findings import standardised
 from adapter.derive.results import number_of, standard_text
-from adapter.spec import (
-    ASSIGNED,
-    COLLECTED,
-    DERIVED,
-    Inputs,
-    Origin,
-    Records,
-    Variable,
-    call,
-    issues_of,
-    joined,
-    path,
-)
-from mappings.sdtm.lb import ISSUES, MEANING, replayed
+from adapter.spec import ASSIGNED, COLLECTED, DERIVED, Inputs, Origin, Records, Variable, call, issues_of, joined, path
+from mappings.sdtm.lb import ISSUES, meanings, replayed
 from mappings.specimens import specimen_numbers, specimen_parents, with_specimen
 
 ND, NY, UNITS = "C66789", "C66742", "C71620"
@@ -45,14 +32,16 @@ def results(inputs: Inputs, domain: str, terms: Iterable[str] = (), specimens: b
     LB says why an Observation is no result of any domain.
     """
     o = inputs.frame("Observation")
-    meaning = coded(inputs.knowledge.codes["observations"], o["code"], o["code_text"], only=(*MEANING, "detail"))
+    meaning = meanings(inputs)
     about = ~o["focus"].fillna(False).astype(bool)
     silent = o["kind"].isna() & o["absent"].isna()
     here = (meaning["domain"] == domain) & about & ~(silent & o["members"].fillna(False).astype(bool))
-    keys = specimen_numbers(inputs)[here.to_numpy()] if specimens else -1
+    keys = specimen_numbers(inputs)[here.to_numpy()] if specimens and here.any() else -1
     o = o[here].join(meaning[here].add_prefix("to_")).assign(specimen_key=keys)
     o = with_specimen(o, inputs) if specimens else o
     o = standardised(o, inputs.knowledge.units, terms)
+    if not len(o):
+        return Records(o, dropped={"Observation": pd.Series(dtype="str", index=pd.Index([], dtype="int64"))})
     empty = o["kind"].isna() & o["absent"].isna()
     o["why"] = np.select([empty, (o["kind"] == "other").fillna(False)], ["no-result", "value-type-not-read"], o["why"])
     o.loc[replayed(o, inputs), "why"] = "duplicate-result"

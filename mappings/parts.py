@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -11,6 +12,7 @@ from adapter.derive.days import sequence_number, study_day
 from adapter.spec import ASSIGNED, COLLECTED, DERIVED, PROTOCOL, Variable, call, const, issues_of, path, ref, setting
 
 ONGOING = "ONGOING"
+STENRF = "C66728"
 
 
 def identifiers(domain: str, sequence: bool = True) -> tuple[Variable, ...]:
@@ -118,11 +120,68 @@ def _unit(events: pd.DataFrame) -> pd.Series[str]:
     return text(events["dose_unit_text"]).where(text(events["dose_unit_text"]) != "", text(events["dose_unit"]))
 
 
+def collected(
+    name: str,
+    label: str,
+    column: str,
+    core: Any,
+    role: str,
+    *fhir: str,
+    codelist: str | None = None,
+    comment: str | None = None,
+) -> Variable:
+    """Return a text variable that stands in a column of the records as the hospital gave it. fhir: where it came from."""
+    source = path(column, *fhir)
+    return Variable(name, label, "Char", source, COLLECTED, core, role, codelist=codelist, comment=comment)
+
+
+def assigned(
+    name: str,
+    label: str,
+    column: str,
+    core: Any,
+    role: str,
+    *fhir: str,
+    codelist: str | None = None,
+    comment: str | None = None,
+) -> Variable:
+    """Return a text variable that stands in a column of the records as a table says it. fhir: what that was looked up for."""
+    return replace(
+        collected(name, label, column, core, role, *fhir, codelist=codelist, comment=comment), origin=ASSIGNED
+    )
+
+
+def end_point_of(domain: str, *fhir: str, comment: str | None = None) -> tuple[Variable, Variable]:
+    """Return --ENRTPT and --ENTPT, as `ongoing` gives them (SDTMIG 3.4 section 4.4.7). comment: on --ENTPT."""
+    cut = path("entpt", "data cut")
+    return (
+        collected(
+            f"{domain}ENRTPT",
+            "End Relative to Reference Time Point",
+            "enrtpt",
+            "Perm",
+            "Timing",
+            *fhir,
+            codelist=STENRF,
+        ),
+        Variable(
+            f"{domain}ENTPT", "End Reference Time Point", "Char", cut, COLLECTED, "Perm", "Timing", comment=comment
+        ),
+    )
+
+
 def said_in_words(name: str, *fhir: str) -> Variable:
     """Return the supplemental qualifier with a time that is no date: `last spring`, an age, a schedule (point 25)."""
-    return Variable(
-        name, "Time of Event as Reported in Words", "Char", path("words", *fhir), COLLECTED, supplemental=True
-    )
+    return _words(name, "Time of Event as Reported in Words", "words", *fhir)
+
+
+def end_in_words(name: str, *fhir: str) -> Variable:
+    """Return the supplemental qualifier with an end that is no date."""
+    return _words(name, "End of Event as Reported in Words", "end_words", *fhir)
+
+
+def _words(name: str, label: str, column: str, *fhir: str) -> Variable:
+    return Variable(name, label, "Char", path(column, *fhir), COLLECTED, supplemental=True)
 
 
 def noted(events: pd.DataFrame, note: str) -> pd.Series[bool]:

@@ -9,10 +9,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adapter.derive.coding import coded
-from adapter.spec import Inputs, joined, parents_of
+from adapter.spec import ASSIGNED, COLLECTED, Inputs, Variable, joined, parents_of, path
 from mappings.parts import text
 
 DATE_NOTES = r"\n?date-(?:missing|from-issued)@[^\n]*"
+
+
+def loinc_and_specimen_of(domain: str, label: str) -> tuple[Variable, Variable]:
+    """Return --LOINC and --SPEC of a domain whose results are of specimens. label: of --SPEC."""
+    kind = path("to_specimen", "Observation.specimen", "Specimen.type")
+    return (
+        Variable(
+            f"{domain}LOINC", "LOINC Code", "Char", path("to_loinc", "Observation.code"), COLLECTED, "Perm",
+            "Synonym Qualifier", dictionary="LOINC",
+        ),
+        Variable(f"{domain}SPEC", label, "Char", kind, ASSIGNED, "Perm", "Record Qualifier", codelist="C78734"),
+    )  # fmt: skip
 
 
 def specimen_numbers(inputs: Inputs) -> npt.NDArray[np.int64]:

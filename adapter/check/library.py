@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import lru_cache
 from importlib.resources import files
 
@@ -170,46 +170,3 @@ def _expanded(found: Iterable[Row], domain: str) -> list[Row]:
 def library() -> Library:
     """Return the tables, read once."""
     return Library()
-
-
-def extensible_of(row: Row) -> bool:
-    return row["extensible"] == "Y"
-
-
-class Terms:
-    """One package of controlled terminology: codelists by C-code and by submission value."""
-
-    def __init__(self, package: str) -> None:
-        self.package = package
-        self.codelists = {r["codelist_ccode"]: r for r in rows(f"ct/{package}_codelists.csv")}
-        self._by_name = {r["submission_value"]: r["codelist_ccode"] for r in self.codelists.values()}
-        self.values: dict[str, dict[str, str]] = {}
-        for r in rows(f"ct/{package}_terms.csv"):
-            self.values.setdefault(r["codelist_ccode"], {})[r["submission_value"]] = r["term_ccode"]
-
-    def code(self, name: str) -> str | None:
-        """Return the C-code of a codelist named by C-code or submission value; None if there is none."""
-        return name if name in self.codelists else self._by_name.get(name)
-
-    def extensible(self, ccode: str) -> bool:
-        return extensible_of(self.codelists[ccode])
-
-
-def packages() -> Iterator[str]:
-    """Return the names of the packages of controlled terminology that ship: standard and date."""
-    for entry in sorted(p.name for p in files("schemas").joinpath("ct").iterdir()):
-        if entry.endswith("_terms.csv"):
-            yield entry.removesuffix("_terms.csv")
-
-
-@lru_cache(maxsize=4)
-def terms(package: str) -> Terms:
-    """Return a package of controlled terminology, named as `sdtm_2025-03-28` or `sdtmct-2025-03-28`.
-
-    Raises InputError for one that does not ship.
-    """
-    asked = package.strip().lower().replace("ct-", "_").replace(" ct ", "_")
-    known = list(packages())
-    if asked not in known:
-        raise InputError(unknown("package of controlled terminology", package, known))
-    return Terms(asked)

@@ -9,9 +9,9 @@ import numpy as np
 from adapter.check.columns import Column, cells_of
 from adapter.check.frames_data import dataset_facts
 from adapter.check.frames_define import defined_item
-from adapter.check.library import packages
 from adapter.check.operations import Task, operation
 from adapter.check.world import Skip
+from adapter.ct_packages import packages
 
 
 @operation("dataset_names")

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 from adapter.check.dataset import Dataset
 from adapter.check.define import Definition, Group
-from adapter.check.library import Library, Terms, library, terms
+from adapter.check.library import Library, library
 from adapter.check.package import Package
+from adapter.ct_packages import Terms, terms
 
 
 class Skip(Exception):

@@ -20,6 +20,10 @@ def coded(
     known wins; where none is, the whole text may be one that the site has mapped (SITE/codes.csv). names: else the text is
     searched for the table's names (`match`). Unknown: empty, False.
     """
+    columns = only or tuple(table.columns)
+    if not len(code):
+        none = pd.DataFrame(columns=list(columns), index=code.index, dtype="str")
+        return none.assign(known=pd.Series(dtype=bool, index=code.index))
     first, number = distinct_rows([code, text])
     found = []
     for codings, name in zip(_texts(code, first), _texts(text, first), strict=True):
@@ -31,7 +35,6 @@ def coded(
         found.append(
             dict.fromkeys(table.columns, "") | {"known": False} if row is None else dict(row) | {"known": True}
         )
-    columns = only or tuple(table.columns)
     frame = pd.DataFrame(found, columns=[*columns, "known"])
     for c in columns:
         frame[c] = frame[c].astype("str")
@@ -51,6 +54,9 @@ def unmapped(kind: str, code: Series[Any], text: Series[Any], used: bool) -> pd.
 
 def resolved_units(units: Any, code: Series[Any], system: Series[Any], text: Series[Any]) -> pd.DataFrame:
     """Return for each record `ucum` and `ct` of its unit (empty where unknown), `given`: whether one was written."""
+    if not len(code):
+        none = pd.DataFrame(columns=["ucum", "ct"], index=code.index, dtype="str")
+        return none.assign(given=pd.Series(dtype=bool, index=code.index))
     columns = [code, system, text]
     first, number = distinct_rows(columns)
     found = []

@@ -14,6 +14,8 @@ EPOCH = date(1970, 1, 1)
 
 def day_number(dtc: Series[Any]) -> Series[float]:
     """Return days since 1970-01-01 of SDTM dates, NaN for empty and partial ones; each distinct date once."""
+    if not len(dtc):
+        return pd.Series(dtype="float64", index=dtc.index)
     codes, unique = pd.factorize(dtc.astype("str").fillna("").str.slice(0, 10))
     days = [float((date.fromisoformat(t) - EPOCH).days) if len(t) == 10 else np.nan for t in unique]
     return pd.Series(np.array([*days, np.nan])[codes], index=dtc.index)

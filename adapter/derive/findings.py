@@ -11,6 +11,9 @@ import pandas as pd
 from adapter.derive.coding import resolved_units
 from adapter.derive.strings import numbers_in_texts
 
+TEXTS = ("orres", "orresu", "stresc", "stresu", "st_low", "st_high", "stnrc", "stat", "reasnd", "why")
+FLAGS = ("counted", "unitless", "unread", "odd_limit")
+
 
 def standardised(o: pd.DataFrame, units: Any, terms: Iterable[str]) -> pd.DataFrame:
     """Return results with orres, orresu, stresc, stresu, st_low, st_high, stnrc, stat, reasnd and `why`: a reason where \
@@ -21,6 +24,9 @@ a result cannot be converted.
     they are in the unit of the result. Flags: counted (reported as a number), unitless (a number without a unit where the
     test needs one), unread (a text with digits where the test has a number), odd_limit (a limit in an unknown unit).
     """
+    if not len(o):
+        texts = pd.DataFrame(columns=list(TEXTS), index=o.index, dtype="str")
+        return o.join([texts, pd.DataFrame(columns=list(FLAGS), index=o.index, dtype=bool)])
     o = o.copy()
     value, comparator, unit_text = text(o["value"]), text(o["comparator"]), text(o["unit_text"])
     is_text = o["to_result_type"] == "text"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
@@ -32,7 +30,7 @@ from adapter.spec import (
 from mappings.coding import decoded, level, originals, uncoded, with_terms
 from mappings.conditions import EVENT, routed
 from mappings.links import ids_of, rows_named
-from mappings.parts import identifiers, said_in_words, study_day_of, text
+from mappings.parts import collected, end_point_of, identifiers, said_in_words, study_day_of, text
 from mappings.sdtm.ec import product_of
 from mappings.timing import epoch_of
 
@@ -258,27 +256,21 @@ def _ends(a: pd.DataFrame, linked: pd.DataFrame, cuts: pd.Series[str]) -> pd.Dat
     return pd.DataFrame({"enrtpt": said, "entpt": cut.where(said != "", "")})
 
 
-def _char(
-    name: str, label: str, column: str, core: Any, role: str, *fhir: str, codelist: str | None = None
-) -> Variable:
-    return Variable(name, label, "Char", path(column, *fhir), COLLECTED, core, role, codelist=codelist)
-
-
 def _criterion(name: str, label: str, *more: str) -> Variable:
     fhir = ("AdverseEvent.seriousness", *more)
-    return _char(name, label, name.lower(), "Perm", "Record Qualifier", *fhir, codelist="C66742")
+    return collected(name, label, name.lower(), "Perm", "Record Qualifier", *fhir, codelist="C66742")
 
 
 VARIABLES = (
     *identifiers(DOMAIN),
-    Variable(
+    collected(
         "AETERM",
         "Reported Term for the Adverse Event",
-        "Char",
-        path("term", "AdverseEvent.event", "Condition.code"),
-        COLLECTED,
+        "term",
         "Req",
         "Topic",
+        "AdverseEvent.event",
+        "Condition.code",
         comment="In English where the sponsor translates it; the text as it came is in the trace.",
     ),
     level("AELLT", "Lowest Level Term", "llt", "Exp"),
@@ -289,7 +281,7 @@ VARIABLES = (
     level("AEHLTCD", "High Level Term Code", "hlt_code", "Exp"),
     level("AEHLGT", "High Level Group Term", "hlgt", "Exp"),
     level("AEHLGTCD", "High Level Group Term Code", "hlgt_code", "Exp"),
-    _char(
+    collected(
         "AECAT",
         "Category for Adverse Event",
         "cat",
@@ -302,7 +294,7 @@ VARIABLES = (
     level("AEBDSYCD", "Body System or Organ Class Code", "soc_code", "Exp"),
     level("AESOC", "Primary System Organ Class", "soc", "Exp"),
     level("AESOCCD", "Primary System Organ Class Code", "soc_code", "Exp"),
-    _char(
+    collected(
         "AESEV",
         "Severity/Intensity",
         "aesev",
@@ -316,12 +308,7 @@ VARIABLES = (
         "AESER",
         "Serious Event",
         "Char",
-        call(
-            serious,
-            "reported",
-            *CRITERIA,
-            hospitalisation=setting("safety.hospitalisation_is_serious"),
-        ),
+        call(serious, "reported", *CRITERIA, hospitalisation=setting("safety.hospitalisation_is_serious")),
         DERIVED,
         "Exp",
         "Record Qualifier",
@@ -338,8 +325,10 @@ VARIABLES = (
         codelist="C66767",
         comment="FHIR R4 has no element for it.",
     ),
-    _char("AEREL", "Causality", "rel", "Exp", "Record Qualifier", "AdverseEvent.suspectEntity.causality.assessment"),
-    _char(
+    collected(
+        "AEREL", "Causality", "rel", "Exp", "Record Qualifier", "AdverseEvent.suspectEntity.causality.assessment"
+    ),
+    collected(
         "AERELNST",
         "Relationship to Non-Study Treatment",
         "relnst",
@@ -347,7 +336,7 @@ VARIABLES = (
         "Record Qualifier",
         "AdverseEvent.suspectEntity.causality.assessment",
     ),
-    _char(
+    collected(
         "AEOUT",
         "Outcome of Adverse Event",
         "aeout",
@@ -363,7 +352,7 @@ VARIABLES = (
     _criterion("AESLIFE", "Is Life Threatening"),
     _criterion("AESMIE", "Other Medically Important Serious Event"),
     _criterion("AESINTV", "Needs Intervention to Prevent Impairment"),
-    _char(
+    collected(
         "AETOXGR",
         "Standard Toxicity Grade",
         "toxgr",
@@ -373,36 +362,13 @@ VARIABLES = (
         "Condition.severity",
     ),
     epoch_of("AESTDTC"),
-    _char(
-        "AESTDTC",
-        "Start Date/Time of Adverse Event",
-        "dtc",
-        "Exp",
-        "Timing",
-        "AdverseEvent.date",
-        "Condition.onset[x]",
+    collected(
+        "AESTDTC", "Start Date/Time of Adverse Event", "dtc", "Exp", "Timing", "AdverseEvent.date", "Condition.onset[x]"
     ),
-    _char(
-        "AEENDTC",
-        "End Date/Time of Adverse Event",
-        "end_dtc",
-        "Exp",
-        "Timing",
-        "Condition.abatement[x]",
-    ),
+    collected("AEENDTC", "End Date/Time of Adverse Event", "end_dtc", "Exp", "Timing", "Condition.abatement[x]"),
     study_day_of("AESTDY", "Study Day of Start of Adverse Event", "AESTDTC"),
     study_day_of("AEENDY", "Study Day of End of Adverse Event", "AEENDTC"),
-    _char(
-        "AEENRTPT",
-        "End Relative to Reference Time Point",
-        "enrtpt",
-        "Perm",
-        "Timing",
-        "AdverseEvent.outcome",
-        "Condition.clinicalStatus",
-        codelist="C66728",
-    ),
-    _char("AEENTPT", "End Reference Time Point", "entpt", "Perm", "Timing", "data cut"),
+    *end_point_of("AE", "AdverseEvent.outcome", "Condition.clinicalStatus"),
     Variable(
         "AEDETECT",
         "Date Event was Detected",

@@ -6,23 +6,20 @@ from typing import Any
 
 import pandas as pd
 
-from adapter.spec import (
-    COLLECTED,
-    DERIVED,
-    Dataset,
-    Inputs,
-    Records,
-    Variable,
-    call,
-    issues_of,
-    joined,
-    path,
-    related_to,
-)
+from adapter.spec import DERIVED, Dataset, Inputs, Records, Variable, call, issues_of, joined, related_to
 from mappings.coding import decoded, level, originals, uncoded, with_terms
 from mappings.conditions import RELAPSE, UNSPECIFIC, candidates, each_kind, ends, routed
 from mappings.links import rows_named
-from mappings.parts import identifiers, reasons, said_in_words, study_day_of, text
+from mappings.parts import (
+    collected,
+    end_in_words,
+    end_point_of,
+    identifiers,
+    reasons,
+    said_in_words,
+    study_day_of,
+    text,
+)
 from mappings.timing import epoch_of
 
 DOMAIN = "CE"
@@ -92,12 +89,6 @@ the Condition was recorded if that is; in hospitals the onset is often that of t
     return start
 
 
-def _char(
-    name: str, label: str, column: str, core: Any, role: str, *fhir: str, codelist: str | None = None
-) -> Variable:
-    return Variable(name, label, "Char", path(column, *fhir), COLLECTED, core, role, codelist=codelist)
-
-
 DATASET = Dataset(
     name=DOMAIN,
     label="Clinical Events",
@@ -109,22 +100,23 @@ DATASET = Dataset(
     sequence="CESEQ",
     variables=(
         *identifiers(DOMAIN),
-        Variable(
+        collected(
             "CETERM",
             "Reported Term for the Clinical Event",
-            "Char",
-            path("term", "Condition.code"),
-            COLLECTED,
+            "term",
             "Req",
             "Topic",
+            "Condition.code",
             comment="In English where the sponsor translates it; the text as it came is in the trace.",
         ),
         decoded("CEDECOD", "Dictionary-Derived Term"),
-        _char("CECAT", "Category for the Clinical Event", "cat", "Perm", "Grouping Qualifier", "Condition.code"),
-        _char("CESCAT", "Subcategory for the Clinical Event", "scat", "Perm", "Grouping Qualifier", "Condition.code"),
+        collected("CECAT", "Category for the Clinical Event", "cat", "Perm", "Grouping Qualifier", "Condition.code"),
+        collected(
+            "CESCAT", "Subcategory for the Clinical Event", "scat", "Perm", "Grouping Qualifier", "Condition.code"
+        ),
         level("CEBODSYS", "Body System or Organ Class", "soc", "Perm", "Record Qualifier", dictionary=False),
         epoch_of("CESTDTC"),
-        _char("CEDTC", "Date/Time of Event Collection", "recorded_dtc", "Perm", "Timing", "Condition.recordedDate"),
+        collected("CEDTC", "Date/Time of Event Collection", "recorded_dtc", "Perm", "Timing", "Condition.recordedDate"),
         Variable(
             "CESTDTC",
             "Start Date/Time of Clinical Event",
@@ -134,28 +126,12 @@ DATASET = Dataset(
             "Perm",
             "Timing",
         ),
-        _char("CEENDTC", "End Date/Time of Clinical Event", "end_dtc", "Perm", "Timing", "Condition.abatement[x]"),
+        collected("CEENDTC", "End Date/Time of Clinical Event", "end_dtc", "Perm", "Timing", "Condition.abatement[x]"),
         study_day_of("CEDY", "Study Day of Event Collection", "CEDTC"),
         study_day_of("CESTDY", "Study Day of Start of Event", "CESTDTC"),
         study_day_of("CEENDY", "Study Day of End of Event", "CEENDTC"),
-        _char(
-            "CEENRTPT",
-            "End Relative to Reference Time Point",
-            "enrtpt",
-            "Perm",
-            "Timing",
-            "Condition.clinicalStatus",
-            codelist="C66728",
-        ),
-        _char("CEENTPT", "End Reference Time Point", "entpt", "Perm", "Timing", "data cut"),
+        *end_point_of("CE", "Condition.clinicalStatus"),
         said_in_words("CESTWORD", "Condition.onset[x]"),
-        Variable(
-            "CEENWORD",
-            "End of Event as Reported in Words",
-            "Char",
-            path("end_words", "Condition.abatement[x]"),
-            COLLECTED,
-            supplemental=True,
-        ),
+        end_in_words("CEENWORD", "Condition.abatement[x]"),
     ),
 )

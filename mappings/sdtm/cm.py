@@ -25,7 +25,9 @@ from adapter.spec import (
 )
 from mappings.coding import WHODRUG, originals, with_drugs
 from mappings.parts import (
+    collected,
     each_ingredient,
+    end_point_of,
     identifiers,
     not_given,
     noted,
@@ -225,10 +227,6 @@ def _doses(frame: pd.DataFrame, inputs: Inputs) -> None:
     frame["cmroute"] = coded(inputs.knowledge.codes["routes"], frame["route"], frame["route_text"], names=True)["ct"]
 
 
-def _collected(name: str, label: str, column: str, role: str, *fhir: str, codelist: str | None = None) -> Variable:
-    return Variable(name, label, "Char", path(column, *fhir), COLLECTED, "Perm", role, codelist=codelist)
-
-
 NAMED = (
     "MedicationAdministration.medication[x]",
     "MedicationStatement.medication[x]",
@@ -276,33 +274,14 @@ DATASET = Dataset(
     sequence="CMSEQ",
     variables=(
         *identifiers(DOMAIN),
-        Variable(
-            "CMTRT",
-            "Reported Name of Drug, Med, or Therapy",
-            "Char",
-            path("trt", *NAMED),
-            COLLECTED,
-            "Req",
-            "Topic",
-        ),
-        _collected(
-            "CMDECOD",
-            "Standardized Medication Name",
-            "named",
-            "Synonym Qualifier",
-            *NAMED,
-        ),
-        _collected(
-            "CMCAT",
-            "Category for Medication",
-            "cat",
-            "Grouping Qualifier",
-            *NAMED,
-        ),
-        _collected(
+        collected("CMTRT", "Reported Name of Drug, Med, or Therapy", "trt", "Req", "Topic", *NAMED),
+        collected("CMDECOD", "Standardized Medication Name", "named", "Perm", "Synonym Qualifier", *NAMED),
+        collected("CMCAT", "Category for Medication", "cat", "Perm", "Grouping Qualifier", *NAMED),
+        collected(
             "CMINDC",
             "Indication",
             "indication",
+            "Perm",
             "Record Qualifier",
             "MedicationAdministration.reasonCode",
             "MedicationStatement.reasonCode",
@@ -320,64 +299,34 @@ DATASET = Dataset(
             "Record Qualifier",
             comment="As recorded. Where a rate and a period were recorded and no dose, rate times period (CMDOSDRV = Y).",
         ),
-        _collected(
+        collected(
             "CMDOSTXT",
             "Dose Description",
             "cmdostxt",
+            "Perm",
             "Record Qualifier",
             "MedicationAdministration.dosage",
             "MedicationStatement.dosage",
         ),
-        _collected(
-            "CMDOSU",
-            "Dose Units",
-            "cmdosu",
-            "Variable Qualifier",
-            *DOSED,
-            codelist="C71620",
-        ),
-        _collected(
+        collected("CMDOSU", "Dose Units", "cmdosu", "Perm", "Variable Qualifier", *DOSED, codelist="C71620"),
+        collected(
             "CMROUTE",
             "Route of Administration",
             "cmroute",
+            "Perm",
             "Variable Qualifier",
             "MedicationAdministration.dosage.route",
             "MedicationStatement.dosage.route",
             codelist="C66729",
         ),
         epoch_of("CMSTDTC"),
-        _collected(
-            "CMSTDTC",
-            "Start Date/Time of Medication",
-            "dtc",
-            "Timing",
-            *STARTED,
-        ),
-        _collected(
-            "CMENDTC",
-            "End Date/Time of Medication",
-            "end_dtc",
-            "Timing",
-            *ENDED,
-        ),
+        collected("CMSTDTC", "Start Date/Time of Medication", "dtc", "Perm", "Timing", *STARTED),
+        collected("CMENDTC", "End Date/Time of Medication", "end_dtc", "Perm", "Timing", *ENDED),
         study_day_of("CMSTDY", "Study Day of Start of Medication", "CMSTDTC"),
         study_day_of("CMENDY", "Study Day of End of Medication", "CMENDTC"),
-        _collected(
-            "CMENRTPT",
-            "End Relative to Reference Time Point",
-            "enrtpt",
-            "Timing",
+        *end_point_of(
+            "CM",
             *ENDED,
-            codelist="C66728",
-        ),
-        Variable(
-            "CMENTPT",
-            "End Reference Time Point",
-            "Char",
-            path("entpt", "data cut"),
-            COLLECTED,
-            "Perm",
-            "Timing",
             comment="The data cut; of what a MedicationStatement says is taken, its dateAsserted where that is earlier.",
         ),
         Variable(

@@ -6,7 +6,7 @@ import pandas as pd
 
 from adapter.derive.strings import byte_pieces
 from adapter.spec import ASSIGNED, COLLECTED, Dataset, Inputs, Records, Variable, path
-from mappings.parts import identifiers, study_day_of, text
+from mappings.parts import assigned, collected, identifiers, study_day_of, text
 
 DOMAIN = "CO"
 MOST_BYTES, PIECES = 200, 9
@@ -78,19 +78,15 @@ DATASET = Dataset(
         *identifiers(DOMAIN)[2:],
         _names("IDVAR", "Identifying Variable", "idvar"),
         _names("IDVARVAL", "Identifying Variable Value", "idvarval"),
-        Variable(
+        assigned(
             "COREF",
             "Comment Reference",
-            "Char",
-            path("coref"),
-            ASSIGNED,
+            "coref",
             "Perm",
             "Record Qualifier",
             comment="Which note of the resource it is, and which part of a note that is too long for one record.",
         ),
-        Variable(
-            "COVAL", "Comment", "Char", path("coval", "Condition.note", "AdverseEvent.note"), COLLECTED, "Req", "Topic"
-        ),
+        collected("COVAL", "Comment", "coval", "Req", "Topic", "Condition.note", "AdverseEvent.note"),
         *(
             Variable(
                 f"COVAL{n}",
@@ -103,14 +99,14 @@ DATASET = Dataset(
             )
             for n in range(1, PIECES + 1)
         ),
-        Variable(
+        collected(
             "CODTC",
             "Date/Time of Comment",
-            "Char",
-            path("note_dtc", "Condition.note.time", "AdverseEvent.note.time"),
-            COLLECTED,
+            "note_dtc",
             "Perm",
             "Timing",
+            "Condition.note.time",
+            "AdverseEvent.note.time",
         ),
         study_day_of("CODY", "Study Day of Comment", "CODTC"),
     ),

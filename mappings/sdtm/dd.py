@@ -5,22 +5,10 @@ from __future__ import annotations
 import pandas as pd
 
 from adapter.derive.terms import english
-from adapter.spec import (
-    ASSIGNED,
-    COLLECTED,
-    Dataset,
-    Inputs,
-    Records,
-    ValueLevel,
-    Variable,
-    issues_of,
-    joined,
-    path,
-    related_to,
-)
+from adapter.spec import Dataset, Inputs, Records, ValueLevel, issues_of, joined, related_to
 from mappings.coding import originals
 from mappings.findings import results
-from mappings.parts import identifiers, reasons, study_day_of, text
+from mappings.parts import assigned, collected, identifiers, reasons, study_day_of, text
 
 DOMAIN = "DD"
 CAUSE, CAUSE_NAME = "PRCDTH", "Primary Cause of Death"
@@ -91,53 +79,53 @@ DATASET = Dataset(
     sequence="DDSEQ",
     variables=(
         *identifiers(DOMAIN),
-        Variable(
+        assigned(
             "DDTESTCD",
             "Death Detail Assessment Short Name",
-            "Char",
-            path("to_testcd", "Observation.code", "AdverseEvent.outcome"),
-            ASSIGNED,
+            "to_testcd",
             "Req",
             "Topic",
+            "Observation.code",
+            "AdverseEvent.outcome",
             codelist="C116108",
         ),
-        Variable(
+        assigned(
             "DDTEST",
             "Death Detail Assessment Name",
-            "Char",
-            path("to_test", "Observation.code", "AdverseEvent.outcome"),
-            ASSIGNED,
+            "to_test",
             "Req",
             "Synonym Qualifier",
+            "Observation.code",
+            "AdverseEvent.outcome",
             codelist="C116107",
         ),
-        Variable(
+        collected(
             "DDORRES",
             "Result or Finding as Collected",
-            "Char",
-            path("orres", "Observation.value[x]", "AdverseEvent.event"),
-            COLLECTED,
+            "orres",
             "Exp",
             "Result Qualifier",
+            "Observation.value[x]",
+            "AdverseEvent.event",
         ),
-        Variable(
+        assigned(
             "DDSTRESC",
             "Character Result/Finding in Std Format",
-            "Char",
-            path("stresc", "Observation.value[x]", "AdverseEvent.event"),
-            ASSIGNED,
+            "stresc",
             "Exp",
             "Result Qualifier",
+            "Observation.value[x]",
+            "AdverseEvent.event",
             comment="Of a fatal event, its preferred term where it is coded.",
         ),
-        Variable(
+        collected(
             "DDDTC",
             "Date/Time of Collection",
-            "Char",
-            path("dtc", "Observation.effective[x]", "AdverseEvent.recordedDate"),
-            COLLECTED,
+            "dtc",
             "Exp",
             "Timing",
+            "Observation.effective[x]",
+            "AdverseEvent.recordedDate",
         ),
         study_day_of("DDDY", "Study Day of Collection", "DDDTC"),
     ),

@@ -11,7 +11,6 @@ from adapter.derive.days import age_in_years, day_number, day_texts, study_day
 from adapter.derive.disposition import end_of_participation
 from adapter.derive.exposure import first_treatments
 from adapter.spec import (
-    ASSIGNED,
     COLLECTED,
     DERIVED,
     PROTOCOL,
@@ -26,7 +25,7 @@ from adapter.spec import (
     path,
     setting,
 )
-from mappings.parts import identifiers, text
+from mappings.parts import assigned, collected, identifiers, text
 
 DOMAIN = "DM"
 LOG = "enrolment log: "
@@ -263,15 +262,7 @@ DATASET = Dataset(
     repeating=False,
     variables=(
         *identifiers(DOMAIN, sequence=False),
-        Variable(
-            "SUBJID",
-            "Subject Identifier for the Study",
-            "Char",
-            path("subjid", LOG + "subjid"),
-            ASSIGNED,
-            "Req",
-            "Topic",
-        ),
+        assigned("SUBJID", "Subject Identifier for the Study", "subjid", "Req", "Topic", LOG + "subjid"),
         _derived("RFSTDTC", "Subject Reference Start Date/Time", reference_start, "rfstdtc"),
         _derived("RFENDTC", "Subject Reference End Date/Time", reference_end, "rfendtc"),
         _derived("RFXSTDTC", "Date/Time of First Study Treatment", first_exposure, "rfxstdtc"),
@@ -286,24 +277,9 @@ DATASET = Dataset(
             "Exp",
             "Record Qualifier",
         ),
-        Variable(
-            "DTHDTC",
-            "Date/Time of Death",
-            "Char",
-            path("dthdtc", "Patient.deceasedDateTime"),
-            COLLECTED,
-            "Exp",
-            "Record Qualifier",
-        ),
-        Variable(
-            "DTHFL",
-            "Subject Death Flag",
-            "Char",
-            path("dthfl", "Patient.deceased[x]"),
-            COLLECTED,
-            "Exp",
-            "Record Qualifier",
-            codelist="C66742",
+        collected("DTHDTC", "Date/Time of Death", "dthdtc", "Exp", "Record Qualifier", "Patient.deceasedDateTime"),
+        collected(
+            "DTHFL", "Subject Death Flag", "dthfl", "Exp", "Record Qualifier", "Patient.deceased[x]", codelist="C66742"
         ),
         _log("SITEID", "Study Site Identifier", "siteid", "Req"),
         Variable(
@@ -315,50 +291,29 @@ DATASET = Dataset(
             "Exp",
             "Record Qualifier",
         ),
-        Variable(
-            "AGEU",
-            "Age Units",
-            "Char",
-            path("ageu", "trial definition"),
-            ASSIGNED,
-            "Exp",
-            "Variable Qualifier",
-            codelist="C66781",
-        ),
-        Variable(
-            "SEX", "Sex", "Char", path("sex", "Patient.gender"), COLLECTED, "Req", "Record Qualifier", codelist="C66731"
-        ),
-        Variable(
+        assigned("AGEU", "Age Units", "ageu", "Exp", "Variable Qualifier", "trial definition", codelist="C66781"),
+        collected("SEX", "Sex", "sex", "Req", "Record Qualifier", "Patient.gender", codelist="C66731"),
+        collected(
             "RACE",
             "Race",
-            "Char",
-            path("race_ct", "Patient.extension(us-core-race)"),
-            COLLECTED,
+            "race_ct",
             "Exp",
             "Record Qualifier",
+            "Patient.extension(us-core-race)",
             codelist="C74457",
             comment="Where the hospital records none, the trial's default.",
         ),
-        Variable(
+        collected(
             "ETHNIC",
             "Ethnicity",
-            "Char",
-            path("ethnic", "Patient.extension(us-core-ethnicity)"),
-            COLLECTED,
+            "ethnic",
             "Perm",
             "Record Qualifier",
+            "Patient.extension(us-core-ethnicity)",
             codelist="C66790",
         ),
         _log("ARMCD", "Planned Arm Code", "arm", "Exp", codelist="ARMCD"),
-        Variable(
-            "ARM",
-            "Description of Planned Arm",
-            "Char",
-            path("arm_text", LOG + "arm"),
-            ASSIGNED,
-            "Exp",
-            "Synonym Qualifier",
-        ),
+        assigned("ARM", "Description of Planned Arm", "arm_text", "Exp", "Synonym Qualifier", LOG + "arm"),
         _derived("ACTARMCD", "Actual Arm Code", actual_arm, "actual", codelist="ARMCD"),
         Variable(
             "ACTARM",

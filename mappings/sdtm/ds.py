@@ -12,23 +12,8 @@ from adapter.derive.days import day_number, day_text, day_texts
 from adapter.derive.disposition import TREATMENT_ONLY, end_of_treatment
 from adapter.derive.elements import element_spans
 from adapter.derive.epochs import MILESTONE, epoch_of_disposition
-from adapter.spec import (
-    ASSIGNED,
-    COLLECTED,
-    DERIVED,
-    Dataset,
-    Inputs,
-    Records,
-    Variable,
-    call,
-    issues_of,
-    joined,
-    parents_of,
-    path,
-    ref,
-    whole,
-)
-from mappings.parts import identifiers, study_day_of, text
+from adapter.spec import DERIVED, Dataset, Inputs, Records, Variable, call, issues_of, joined, parents_of, ref, whole
+from mappings.parts import assigned, collected, identifiers, study_day_of, text
 from mappings.timing import EPOCH_TERMS, participation, planned_elements
 
 DOMAIN = "DS"
@@ -70,12 +55,7 @@ def dispositions(inputs: Inputs) -> Records:
     made, parents, issues = _consents(made.reset_index(drop=True), s, inputs)
     unknown = s[how == "UNKNOWN"]
     issues.append(issues_of(-1, unknown["USUBJID"].to_numpy(), "disposition-unknown", UNKNOWN))
-    return Records(
-        made,
-        parents,
-        issues=joined([*issues, *_contradictions(made, s)]),
-        unmapped=_unmapped(made, s),
-    )
+    return Records(made, parents, issues=joined([*issues, *_contradictions(made, s)]), unmapped=_unmapped(made, s))
 
 
 UNKNOWN = "study treatment ended before it was completed, and nothing says why; no disposition event"
@@ -225,43 +205,39 @@ DATASET = Dataset(
     sequence="DSSEQ",
     variables=(
         *identifiers(DOMAIN),
-        Variable(
+        collected(
             "DSTERM",
             "Reported Term for the Disposition Event",
-            "Char",
-            path("dsterm", LOG_REASON, "Patient.deceased[x]", "Consent.status"),
-            COLLECTED,
+            "dsterm",
             "Req",
             "Topic",
+            LOG_REASON,
+            "Patient.deceased[x]",
+            "Consent.status",
         ),
-        Variable(
+        assigned(
             "DSDECOD",
             "Standardized Disposition Term",
-            "Char",
-            path("decod", "trial definition: dispositions.csv"),
-            ASSIGNED,
+            "decod",
             "Req",
             "Synonym Qualifier",
+            "trial definition: dispositions.csv",
             codelist="C66727 C114118 C150811",
             comment="A reason of the log that dispositions.csv does not know leaves it empty, with a data issue.",
         ),
-        Variable(
+        assigned(
             "DSCAT",
             "Category for Disposition Event",
-            "Char",
-            path("cat"),
-            ASSIGNED,
+            "cat",
             "Exp",
             "Grouping Qualifier",
             codelist="C74558",
             comment="Consent and randomisation are milestones; a death after the end of participation is another event.",
         ),
-        Variable(
+        assigned(
             "DSSCAT",
             "Subcategory for Disposition Event",
-            "Char",
-            path("scat"),
-            ASSIGNED,
+            "scat",
             "Perm",
             "Grouping Qualifier",
             codelist="C170443",
@@ -277,19 +253,15 @@ DATASET = Dataset(
             "Timing",
             codelist=EPOCH_TERMS,
         ),
-        Variable(
+        collected(
             "DSSTDTC",
             "Start Date/Time of Disposition Event",
-            "Char",
-            path(
-                "dtc",
-                "enrolment log: consent_date, randomisation_date, withdrawal_date",
-                "Patient.deceasedDateTime",
-                "Consent.dateTime",
-            ),
-            COLLECTED,
+            "dtc",
             "Exp",
             "Timing",
+            "enrolment log: consent_date, randomisation_date, withdrawal_date",
+            "Patient.deceasedDateTime",
+            "Consent.dateTime",
             comment="Completed study treatment: the last planned administration, in an arm without a trial product the "
             "last day of the treatment period.",
         ),

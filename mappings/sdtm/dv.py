@@ -9,29 +9,10 @@ import numpy as np
 import pandas as pd
 
 from adapter.derive.days import day_texts
-from adapter.spec import (
-    ASSIGNED,
-    DERIVED,
-    PROTOCOL,
-    Dataset,
-    Inputs,
-    Records,
-    Variable,
-    call,
-    joined,
-    parents_of,
-    path,
-)
+from adapter.spec import ASSIGNED, DERIVED, PROTOCOL, Dataset, Inputs, Records, Variable, call, joined, parents_of, path
 from mappings.deviations.case import Case, Found
 from mappings.deviations.course import counts_missing, dose_range, not_eligible, steps
-from mappings.deviations.product import (
-    after_discontinuation,
-    after_relapse,
-    doses,
-    infusion_days,
-    numbers,
-    wrong_arms,
-)
+from mappings.deviations.product import after_discontinuation, after_relapse, doses, infusion_days, numbers, wrong_arms
 from mappings.parts import identifiers, study_day_of
 from mappings.timing import NY, epoch_of
 

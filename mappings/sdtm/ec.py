@@ -23,6 +23,8 @@ from adapter.spec import (
     path,
 )
 from mappings.parts import (
+    assigned,
+    collected,
     identifiers,
     not_given,
     noted,
@@ -149,6 +151,53 @@ def _collected(dose: str, ucum: str, dosing: Any, units: Any) -> tuple[str, str]
     return dose, ""
 
 
+def given_as(domain: str) -> tuple[Variable, ...]:
+    """Return --DOSFRM, --DOSFRQ, --ROUTE and --LOT of a trial product, as EC and EX have them."""
+    return (
+        Variable(
+            f"{domain}DOSFRM",
+            "Dose Form",
+            "Char",
+            path("dosfrm", "products.csv"),
+            ASSIGNED,
+            "Exp",
+            "Variable Qualifier",
+            codelist="C66726",
+        ),
+        Variable(
+            f"{domain}DOSFRQ",
+            "Dosing Frequency per Interval",
+            "Char",
+            path("dosfrq", "products.csv"),
+            ASSIGNED,
+            "Perm",
+            "Record Qualifier",
+            codelist="C71113",
+        ),
+        Variable(
+            f"{domain}ROUTE",
+            "Route of Administration",
+            "Char",
+            path("ecroute", "MedicationAdministration.dosage.route"),
+            COLLECTED,
+            "Perm",
+            "Variable Qualifier",
+            codelist="C66729",
+        ),
+        Variable(
+            f"{domain}LOT",
+            "Lot Number",
+            "Char",
+            path("lot", "MedicationAdministration.medication[x]"),
+            COLLECTED,
+            "Perm",
+            "Record Qualifier",
+            comment="Medication.batch.lotNumber; else the identifier of a BiologicallyDerivedProduct in "
+            "supportingInformation; else an extension that the trial names.",
+        ),
+    )
+
+
 DATASET = Dataset(
     name=DOMAIN,
     label="Exposure as Collected",
@@ -160,14 +209,13 @@ DATASET = Dataset(
     sequence="ECSEQ",
     variables=(
         *identifiers(DOMAIN),
-        Variable(
+        assigned(
             "ECTRT",
             "Name of Treatment",
-            "Char",
-            path("trt", "MedicationAdministration.medication[x]"),
-            ASSIGNED,
+            "trt",
             "Req",
             "Topic",
+            "MedicationAdministration.medication[x]",
             comment="Name of the trial product (products.csv), recognised by its code or text.",
         ),
         Variable(
@@ -176,25 +224,23 @@ DATASET = Dataset(
         Variable(
             "ECPRESP", "Pre-Specified", "Char", const("Y"), ASSIGNED, "Perm", "Variable Qualifier", codelist="C66742"
         ),
-        Variable(
+        collected(
             "ECOCCUR",
             "Occurrence",
-            "Char",
-            path("occur", "MedicationAdministration.status"),
-            COLLECTED,
+            "occur",
             "Perm",
             "Record Qualifier",
+            "MedicationAdministration.status",
             codelist="C66742",
             comment="N where it is not-done, where it is stopped with neither dose, rate nor period, or the dose is 0.",
         ),
-        Variable(
+        collected(
             "ECREASOC",
             "Reason for Occur Value",
-            "Char",
-            path("reason", "MedicationAdministration.statusReason"),
-            COLLECTED,
+            "reason",
             "Perm",
             "Record Qualifier",
+            "MedicationAdministration.statusReason",
         ),
         Variable(
             "ECDOSE",
@@ -206,85 +252,36 @@ DATASET = Dataset(
             "Record Qualifier",
             comment="As given; empty, never 0, where no dose was given.",
         ),
-        Variable(
+        collected(
             "ECDOSTXT",
             "Dose Description",
-            "Char",
-            path("ecdostxt", "MedicationAdministration.dosage"),
-            COLLECTED,
+            "ecdostxt",
             "Perm",
             "Record Qualifier",
+            "MedicationAdministration.dosage",
             comment="What is no single number: several doses, a rate, the text of the dosage. No dose is computed here.",
         ),
-        Variable(
+        collected(
             "ECDOSU",
             "Dose Units",
-            "Char",
-            path("ecdosu", "MedicationAdministration.dosage.dose.unit"),
-            COLLECTED,
+            "ecdosu",
             "Exp",
             "Variable Qualifier",
+            "MedicationAdministration.dosage.dose.unit",
             codelist="C71620",
         ),
-        Variable(
-            "ECDOSFRM",
-            "Dose Form",
-            "Char",
-            path("dosfrm", "products.csv"),
-            ASSIGNED,
-            "Exp",
-            "Variable Qualifier",
-            codelist="C66726",
-        ),
-        Variable(
-            "ECDOSFRQ",
-            "Dosing Frequency per Interval",
-            "Char",
-            path("dosfrq", "products.csv"),
-            ASSIGNED,
-            "Perm",
-            "Record Qualifier",
-            codelist="C71113",
-        ),
-        Variable(
-            "ECROUTE",
-            "Route of Administration",
-            "Char",
-            path("ecroute", "MedicationAdministration.dosage.route"),
-            COLLECTED,
-            "Perm",
-            "Variable Qualifier",
-            codelist="C66729",
-        ),
-        Variable(
-            "ECLOT",
-            "Lot Number",
-            "Char",
-            path("lot", "MedicationAdministration.medication[x]"),
-            COLLECTED,
-            "Perm",
-            "Record Qualifier",
-            comment="Medication.batch.lotNumber; else the identifier of a BiologicallyDerivedProduct in "
-            "supportingInformation; else an extension that the trial names.",
-        ),
+        *given_as(DOMAIN),
         epoch_of("ECSTDTC"),
-        Variable(
-            "ECSTDTC",
-            "Start Date/Time of Treatment",
-            "Char",
-            path("dtc", "MedicationAdministration.effective[x]"),
-            COLLECTED,
-            "Exp",
-            "Timing",
+        collected(
+            "ECSTDTC", "Start Date/Time of Treatment", "dtc", "Exp", "Timing", "MedicationAdministration.effective[x]"
         ),
-        Variable(
+        collected(
             "ECENDTC",
             "End Date/Time of Treatment",
-            "Char",
-            path("end_dtc", "MedicationAdministration.effectivePeriod.end"),
-            COLLECTED,
+            "end_dtc",
             "Exp",
             "Timing",
+            "MedicationAdministration.effectivePeriod.end",
         ),
         study_day_of("ECSTDY", "Study Day of Start of Treatment", "ECSTDTC"),
         study_day_of("ECENDY", "Study Day of End of Treatment", "ECENDTC"),

@@ -7,21 +7,9 @@ import pandas as pd
 from adapter.derive.coding import coded, resolved_units
 from adapter.derive.exposure import derived_dose_flag, given_dose, weight_before
 from adapter.derive.results import number_of
-from adapter.spec import (
-    ASSIGNED,
-    COLLECTED,
-    DERIVED,
-    Dataset,
-    Inputs,
-    Records,
-    Variable,
-    call,
-    issues_of,
-    joined,
-    parents_of,
-    path,
-)
-from mappings.parts import identifiers, study_day_of, text
+from adapter.spec import DERIVED, Dataset, Inputs, Records, Variable, call, issues_of, joined, parents_of
+from mappings.parts import assigned, collected, identifiers, study_day_of, text
+from mappings.sdtm.ec import given_as
 from mappings.timing import epoch_of
 
 DOMAIN = "EX"
@@ -96,15 +84,7 @@ DATASET = Dataset(
     sequence="EXSEQ",
     variables=(
         *identifiers(DOMAIN),
-        Variable(
-            "EXTRT",
-            "Name of Treatment",
-            "Char",
-            path("trt", "MedicationAdministration.medication[x]"),
-            ASSIGNED,
-            "Req",
-            "Topic",
-        ),
+        assigned("EXTRT", "Name of Treatment", "trt", "Req", "Topic", "MedicationAdministration.medication[x]"),
         Variable(
             "EXDOSE",
             "Dose",
@@ -114,75 +94,27 @@ DATASET = Dataset(
             "Exp",
             "Record Qualifier",
         ),
-        Variable(
+        assigned(
             "EXDOSU",
             "Dose Units",
-            "Char",
-            path("exdosu", "MedicationAdministration.dosage.dose.unit"),
-            ASSIGNED,
+            "exdosu",
             "Exp",
             "Variable Qualifier",
+            "MedicationAdministration.dosage.dose.unit",
             codelist="C71620",
         ),
-        Variable(
-            "EXDOSFRM",
-            "Dose Form",
-            "Char",
-            path("dosfrm", "products.csv"),
-            ASSIGNED,
-            "Exp",
-            "Variable Qualifier",
-            codelist="C66726",
-        ),
-        Variable(
-            "EXDOSFRQ",
-            "Dosing Frequency per Interval",
-            "Char",
-            path("dosfrq", "products.csv"),
-            ASSIGNED,
-            "Perm",
-            "Record Qualifier",
-            codelist="C71113",
-        ),
-        Variable(
-            "EXROUTE",
-            "Route of Administration",
-            "Char",
-            path("ecroute", "MedicationAdministration.dosage.route"),
-            COLLECTED,
-            "Perm",
-            "Variable Qualifier",
-            codelist="C66729",
-        ),
-        Variable(
-            "EXLOT",
-            "Lot Number",
-            "Char",
-            path("lot", "MedicationAdministration.medication[x]"),
-            COLLECTED,
-            "Perm",
-            "Record Qualifier",
-            comment="Medication.batch.lotNumber; else the identifier of a BiologicallyDerivedProduct in "
-            "supportingInformation; else an extension that the trial names.",
-        ),
+        *given_as(DOMAIN),
         epoch_of("EXSTDTC"),
-        Variable(
-            "EXSTDTC",
-            "Start Date/Time of Treatment",
-            "Char",
-            path("dtc", "MedicationAdministration.effective[x]"),
-            COLLECTED,
-            "Exp",
-            "Timing",
+        collected(
+            "EXSTDTC", "Start Date/Time of Treatment", "dtc", "Exp", "Timing", "MedicationAdministration.effective[x]"
         ),
-        Variable(
+        collected(
             "EXENDTC",
             "End Date/Time of Treatment",
-            "Char",
-            path("end_dtc", "MedicationAdministration.effective[x]"),
-            COLLECTED,
+            "end_dtc",
             "Exp",
             "Timing",
+            "MedicationAdministration.effective[x]",
             comment="A dose recorded at one moment ends at that moment.",
         ),
         study_day_of("EXSTDY", "Study Day of Start of Treatment", "EXSTDTC"),

@@ -5,19 +5,10 @@ from __future__ import annotations
 import pandas as pd
 
 from adapter.derive.terms import grade, grades
-from adapter.spec import (
-    ASSIGNED,
-    COLLECTED,
-    Dataset,
-    Inputs,
-    Records,
-    ValueLevel,
-    Variable,
-    path,
-)
+from adapter.spec import COLLECTED, Dataset, Inputs, Records, ValueLevel
 from mappings.findings import result_variables, results
 from mappings.links import stages
-from mappings.parts import identifiers, study_day_of, text
+from mappings.parts import assigned, collected, identifiers, study_day_of, text
 from mappings.timing import epoch_of, last_before_of, visit_of
 
 DOMAIN = "FA"
@@ -57,66 +48,60 @@ DATASET = Dataset(
     sequence="FASEQ",
     variables=(
         *identifiers(DOMAIN),
-        Variable(
+        assigned(
             "FATESTCD",
             "Findings About Test Short Name",
-            "Char",
-            path("to_testcd", "Observation.code", "Condition.stage.type"),
-            ASSIGNED,
+            "to_testcd",
             "Req",
             "Topic",
+            "Observation.code",
+            "Condition.stage.type",
             codelist="C101832",
         ),
-        Variable(
+        assigned(
             "FATEST",
             "Findings About Test Name",
-            "Char",
-            path("to_test", "Observation.code", "Condition.stage.type"),
-            ASSIGNED,
+            "to_test",
             "Req",
             "Synonym Qualifier",
+            "Observation.code",
+            "Condition.stage.type",
             codelist="C101833",
         ),
-        Variable(
-            "FAOBJ",
-            "Object of the Observation",
-            "Char",
-            path("obj", "Observation.code", "Condition.code"),
-            ASSIGNED,
-            "Req",
-            "Record Qualifier",
+        assigned(
+            "FAOBJ", "Object of the Observation", "obj", "Req", "Record Qualifier", "Observation.code", "Condition.code"
         ),
-        Variable(
+        assigned(
             "FACAT",
             "Category for Findings About",
-            "Char",
-            path("to_cat", "Observation.code", "Condition.stage.type"),
-            ASSIGNED,
+            "to_cat",
             "Perm",
             "Grouping Qualifier",
+            "Observation.code",
+            "Condition.stage.type",
         ),
         *result_variables(DOMAIN, COLLECTED, "C71620", None, "Condition.stage.summary"),
-        Variable(
+        assigned(
             "FALOC",
             "Location of the Finding About",
-            "Char",
-            path("to_specimen", "Observation.code", "Condition.stage.type"),
-            ASSIGNED,
+            "to_specimen",
             "Perm",
             "Record Qualifier",
+            "Observation.code",
+            "Condition.stage.type",
             codelist="C74456",
         ),
         last_before_of(DOMAIN, "FATESTCD", "FAOBJ", "FALOC", core="Perm"),
         *visit_of("FADTC"),
         epoch_of("FADTC", finding=True),
-        Variable(
+        collected(
             "FADTC",
             "Date/Time of Collection",
-            "Char",
-            path("dtc", "Observation.effective[x]", "Condition.recordedDate"),
-            COLLECTED,
+            "dtc",
             "Exp",
             "Timing",
+            "Observation.effective[x]",
+            "Condition.recordedDate",
             comment="Of a stage that a Condition states, the day on which the Condition was recorded.",
         ),
         study_day_of("FADY", "Study Day of Collection", "FADTC"),

@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 
 from adapter.derive.coding import unmapped
 from adapter.derive.stays import kinds_of_stay
 from adapter.derive.terms import english
-from adapter.spec import (
-    ASSIGNED,
-    COLLECTED,
-    Dataset,
-    Inputs,
-    Records,
-    Variable,
-    issues_of,
-    joined,
-    path,
-)
+from adapter.spec import COLLECTED, Dataset, Inputs, Records, Variable, issues_of, joined, path
 from mappings.coding import originals
 from mappings.links import ids_of
-from mappings.parts import identifiers, ongoing, reasons, study_day_of, text
+from mappings.parts import assigned, collected, end_point_of, identifiers, ongoing, reasons, study_day_of, text
 from mappings.timing import epoch_of
 
 DOMAIN = "HO"
@@ -105,12 +93,6 @@ def _groups(e: pd.DataFrame) -> pd.Series[str]:
     )
 
 
-def _char(
-    name: str, label: str, column: str, core: Any, role: str, *fhir: str, codelist: str | None = None
-) -> Variable:
-    return Variable(name, label, "Char", path(column, *fhir), COLLECTED, core, role, codelist=codelist)
-
-
 DATASET = Dataset(
     name=DOMAIN,
     label="Healthcare Encounters",
@@ -121,17 +103,15 @@ DATASET = Dataset(
     sequence="HOSEQ",
     variables=(
         *identifiers(DOMAIN),
-        Variable(
+        assigned(
             "HOGRPID",
             "Group ID",
-            "Char",
-            path("group"),
-            ASSIGNED,
+            "group",
             "Perm",
             "Identifier",
             comment="The same number: a stay in hospital and the stays in intensive care inside it.",
         ),
-        _char(
+        collected(
             "HOTERM",
             "Healthcare Encounter Term",
             "term",
@@ -141,7 +121,7 @@ DATASET = Dataset(
             "Encounter.type",
             "Encounter.location.location",
         ),
-        _char(
+        collected(
             "HODECOD",
             "Dictionary-Derived Term",
             "decod",
@@ -152,7 +132,7 @@ DATASET = Dataset(
             codelist="C171444",
         ),
         epoch_of("HOSTDTC"),
-        _char(
+        collected(
             "HOSTDTC",
             "Start Date/Time of Healthcare Encounter",
             "dtc",
@@ -161,7 +141,7 @@ DATASET = Dataset(
             "Encounter.period.start",
             "Encounter.location.period.start",
         ),
-        _char(
+        collected(
             "HOENDTC",
             "End Date/Time of Healthcare Encounter",
             "end_dtc",
@@ -172,17 +152,7 @@ DATASET = Dataset(
         ),
         study_day_of("HOSTDY", "Study Day of Start of Encounter", "HOSTDTC"),
         study_day_of("HOENDY", "Study Day of End of Healthcare Encounter", "HOENDTC"),
-        _char(
-            "HOENRTPT",
-            "End Relative to Reference Time Point",
-            "enrtpt",
-            "Perm",
-            "Timing",
-            "Encounter.period.end",
-            "Encounter.location.period.end",
-            codelist="C66728",
-        ),
-        _char("HOENTPT", "End Reference Time Point", "entpt", "Perm", "Timing", "data cut"),
+        *end_point_of("HO", "Encounter.period.end", "Encounter.location.period.end"),
         Variable(
             "HOADMSRC",
             "Admit Source",

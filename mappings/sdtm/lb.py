@@ -11,16 +11,8 @@ from adapter.derive.days import age_in_years
 from adapter.derive.findings import standardised
 from adapter.derive.ranges import COLUMNS as LIMITS
 from adapter.derive.ranges import applicable
-from adapter.derive.results import (
-    counts_from_percent,
-    limit_number,
-    number_of,
-    range_indicator,
-    standard_text,
-)
+from adapter.derive.results import counts_from_percent, limit_number, number_of, range_indicator, standard_text
 from adapter.spec import (
-    ASSIGNED,
-    COLLECTED,
     DERIVED,
     LABORATORY,
     Dataset,
@@ -35,8 +27,8 @@ from adapter.spec import (
     path,
     related_to,
 )
-from mappings.parts import identifiers, study_day_of, text
-from mappings.specimens import specimen_numbers, specimen_parents, with_specimen
+from mappings.parts import assigned, collected, identifiers, study_day_of, text
+from mappings.specimens import loinc_and_specimen_of, specimen_numbers, specimen_parents, with_specimen
 from mappings.timing import epoch_of, last_before_of, visit_of
 
 DOMAIN = "LB"
@@ -50,7 +42,7 @@ def laboratory_results(inputs: Inputs) -> Records:
     may be the result.
     """
     o = inputs.frame("Observation")
-    meaning = coded(inputs.knowledge.codes["observations"], o["code"], o["code_text"], only=MEANING)
+    meaning = meanings(inputs)
     silent = o["kind"].isna() & o["absent"].isna()
     here = meaning["domain"] == DOMAIN
     known = meaning["known"].astype(bool)
@@ -165,7 +157,18 @@ MEANING = (
     "charge",
     "result_type",
     "loinc",
+    "detail",
 )
+
+
+def meanings(inputs: Inputs) -> pd.DataFrame:
+    """Return what the observations table says of each row of Observation, and `known`; looked up once for all domains."""
+    found: pd.DataFrame | None = inputs.shared.get(MEANING)
+    if found is None:
+        o = inputs.facts["Observation"].frame
+        found = coded(inputs.knowledge.codes["observations"], o["code"], o["code_text"], only=MEANING)
+        inputs.shared[MEANING] = found
+    return found
 
 
 def _with_ranges(o: pd.DataFrame, inputs: Inputs) -> pd.DataFrame:
@@ -233,35 +236,25 @@ def _derived_counts(o: pd.DataFrame, inputs: Inputs) -> tuple[pd.DataFrame, pd.D
 
 VARIABLES = (
     *identifiers(DOMAIN),
-    Variable(
+    assigned(
         "LBTESTCD",
         "Lab Test or Examination Short Name",
-        "Char",
-        path("to_testcd", "Observation.code"),
-        ASSIGNED,
+        "to_testcd",
         "Req",
         "Topic",
+        "Observation.code",
         codelist="C65047",
     ),
-    Variable(
+    assigned(
         "LBTEST",
         "Lab Test or Examination Name",
-        "Char",
-        path("to_test", "Observation.code"),
-        ASSIGNED,
+        "to_test",
         "Req",
         "Synonym Qualifier",
+        "Observation.code",
         codelist="C67154",
     ),
-    Variable(
-        "LBCAT",
-        "Category for Lab Test",
-        "Char",
-        path("to_cat", "Observation.code"),
-        ASSIGNED,
-        "Exp",
-        "Grouping Qualifier",
-    ),
+    assigned("LBCAT", "Category for Lab Test", "to_cat", "Exp", "Grouping Qualifier", "Observation.code"),
     Variable(
         "LBORRES",
         "Result or Finding in Original Units",
@@ -319,15 +312,8 @@ VARIABLES = (
         "Exp",
         "Result Qualifier",
     ),
-    Variable(
-        "LBSTRESU",
-        "Standard Units",
-        "Char",
-        path("stresu", "Observation.code"),
-        ASSIGNED,
-        "Exp",
-        "Variable Qualifier",
-        codelist="C71620",
+    assigned(
+        "LBSTRESU", "Standard Units", "stresu", "Exp", "Variable Qualifier", "Observation.code", codelist="C71620"
     ),
     Variable(
         "LBSTNRLO",
@@ -366,62 +352,31 @@ VARIABLES = (
         "Variable Qualifier",
         codelist="C78736",
     ),
-    Variable(
+    collected(
         "LBSTAT",
         "Completion Status",
-        "Char",
-        path("stat", "Observation.dataAbsentReason"),
-        COLLECTED,
+        "stat",
         "Perm",
         "Record Qualifier",
+        "Observation.dataAbsentReason",
         codelist="C66789",
     ),
-    Variable(
-        "LBREASND",
-        "Reason Test Not Done",
-        "Char",
-        path("reasnd", "Observation.dataAbsentReason"),
-        COLLECTED,
-        "Perm",
-        "Record Qualifier",
-    ),
-    Variable(
-        "LBLOINC",
-        "LOINC Code",
-        "Char",
-        path("to_loinc", "Observation.code"),
-        COLLECTED,
-        "Perm",
-        "Synonym Qualifier",
-        dictionary="LOINC",
-    ),
-    Variable(
-        "LBSPEC",
-        "Specimen Type",
-        "Char",
-        path("to_specimen", "Observation.specimen", "Specimen.type"),
-        ASSIGNED,
-        "Perm",
-        "Record Qualifier",
-        codelist="C78734",
-    ),
-    Variable(
+    collected("LBREASND", "Reason Test Not Done", "reasnd", "Perm", "Record Qualifier", "Observation.dataAbsentReason"),
+    *loinc_and_specimen_of(DOMAIN, "Specimen Type"),
+    assigned(
         "LBMETHOD",
         "Method of Test or Examination",
-        "Char",
-        path("to_method", "Observation.code"),
-        ASSIGNED,
+        "to_method",
         "Perm",
         "Record Qualifier",
+        "Observation.code",
         codelist="C85492",
     ),
     last_before_of(DOMAIN, "LBTESTCD", "LBSPEC", "LBMETHOD"),
-    Variable(
+    assigned(
         "LBDRVFL",
         "Derived Flag",
-        "Char",
-        path("derived"),
-        ASSIGNED,
+        "derived",
         "Perm",
         "Record Qualifier",
         codelist="C66742",

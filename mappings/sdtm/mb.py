@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from adapter.spec import ASSIGNED, COLLECTED, LABORATORY, Dataset, Inputs, Records, ValueLevel, Variable, path
+from adapter.spec import LABORATORY, Dataset, Inputs, Records, ValueLevel
 from mappings.findings import result_variables, results
-from mappings.parts import identifiers, study_day_of
+from mappings.parts import assigned, collected, identifiers, study_day_of
+from mappings.specimens import loinc_and_specimen_of
 from mappings.timing import epoch_of, last_before_of, visit_of
 
 DOMAIN = "MB"
@@ -15,10 +14,6 @@ DOMAIN = "MB"
 def findings(inputs: Inputs) -> Records:
     """Return one record per finding. Copies and international units are assay-specific: a load stays in its own unit."""
     return results(inputs, DOMAIN, specimens=True)
-
-
-def _of_code(name: str, label: str, column: str, core: Any, role: str, codelist: str | None = None) -> Variable:
-    return Variable(name, label, "Char", path(column, "Observation.code"), ASSIGNED, core, role, codelist=codelist)
 
 
 DATASET = Dataset(
@@ -32,56 +27,56 @@ DATASET = Dataset(
     sequence="MBSEQ",
     variables=(
         *identifiers(DOMAIN),
-        _of_code(
-            "MBTESTCD", "Microbiology Test or Finding Short Name", "to_testcd", "Req", "Topic", codelist="C120527"
+        assigned(
+            "MBTESTCD",
+            "Microbiology Test or Finding Short Name",
+            "to_testcd",
+            "Req",
+            "Topic",
+            "Observation.code",
+            codelist="C120527",
         ),
-        _of_code(
-            "MBTEST", "Microbiology Test or Finding Name", "to_test", "Req", "Synonym Qualifier", codelist="C120528"
+        assigned(
+            "MBTEST",
+            "Microbiology Test or Finding Name",
+            "to_test",
+            "Req",
+            "Synonym Qualifier",
+            "Observation.code",
+            codelist="C120528",
         ),
-        _of_code(
+        assigned(
             "MBTSTDTL",
             "Measurement, Test or Examination Detail",
             "to_detail",
             "Perm",
             "Variable Qualifier",
+            "Observation.code",
             codelist="C174225",
         ),
-        _of_code("MBCAT", "Category", "to_cat", "Perm", "Grouping Qualifier"),
+        assigned("MBCAT", "Category", "to_cat", "Perm", "Grouping Qualifier", "Observation.code"),
         *result_variables(DOMAIN, LABORATORY),
-        Variable(
-            "MBLOINC",
-            "LOINC Code",
-            "Char",
-            path("to_loinc", "Observation.code"),
-            COLLECTED,
-            "Perm",
-            "Synonym Qualifier",
-            dictionary="LOINC",
-        ),
-        Variable(
-            "MBSPEC",
-            "Specimen Material Type",
-            "Char",
-            path("to_specimen", "Observation.specimen", "Specimen.type"),
-            ASSIGNED,
-            "Perm",
+        *loinc_and_specimen_of(DOMAIN, "Specimen Material Type"),
+        assigned(
+            "MBMETHOD",
+            "Method of Test or Examination",
+            "to_method",
+            "Exp",
             "Record Qualifier",
-            codelist="C78734",
-        ),
-        _of_code(
-            "MBMETHOD", "Method of Test or Examination", "to_method", "Exp", "Record Qualifier", codelist="C85492"
+            "Observation.code",
+            codelist="C85492",
         ),
         last_before_of(DOMAIN, "MBTESTCD", "MBTSTDTL", "MBSPEC", core="Perm"),
         *visit_of("MBDTC"),
         epoch_of("MBDTC", finding=True),
-        Variable(
+        collected(
             "MBDTC",
             "Date/Time of Collection",
-            "Char",
-            path("dtc", "Observation.effective[x]", "Specimen.collection.collected[x]"),
-            COLLECTED,
+            "dtc",
             "Exp",
             "Timing",
+            "Observation.effective[x]",
+            "Specimen.collection.collected[x]",
             comment="Site time; as precise as the source, never imputed.",
         ),
         study_day_of("MBDY", "Study Day of Visit/Collection/Exam", "MBDTC"),

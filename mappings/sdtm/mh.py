@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from adapter.spec import COLLECTED, Dataset, Inputs, Records, Variable, path
+from adapter.spec import Dataset, Inputs, Records
 from mappings.coding import decoded, level, originals, uncoded, with_terms
 from mappings.conditions import RELAPSE, each_kind, ends, routed
-from mappings.parts import identifiers, said_in_words, study_day_of, text
+from mappings.parts import collected, end_in_words, end_point_of, identifiers, said_in_words, study_day_of, text
 from mappings.timing import epoch_of
 
 DOMAIN = "MH"
@@ -30,10 +30,6 @@ def histories(inputs: Inputs) -> Records:
     return Records(h, originals(h, "MHTERM"), unmapped=uncoded(h))
 
 
-def _char(name: str, label: str, column: str, role: str, *fhir: str, codelist: str | None = None) -> Variable:
-    return Variable(name, label, "Char", path(column, *fhir), COLLECTED, "Perm", role, codelist=codelist)
-
-
 DATASET = Dataset(
     name=DOMAIN,
     label="Medical History",
@@ -45,53 +41,31 @@ DATASET = Dataset(
     sequence="MHSEQ",
     variables=(
         *identifiers(DOMAIN),
-        Variable(
+        collected(
             "MHTERM",
             "Reported Term for the Medical History",
-            "Char",
-            path("term", "Condition.code"),
-            COLLECTED,
+            "term",
             "Req",
             "Topic",
+            "Condition.code",
             comment="In English where the sponsor translates it; the text as it came is in the trace.",
         ),
         decoded("MHDECOD", "Dictionary-Derived Term"),
-        _char("MHCAT", "Category for Medical History", "cat", "Grouping Qualifier", "Condition.code"),
+        collected("MHCAT", "Category for Medical History", "cat", "Perm", "Grouping Qualifier", "Condition.code"),
         level("MHBODSYS", "Body System or Organ Class", "soc", "Perm", "Record Qualifier", dictionary=False),
         epoch_of("MHDTC"),
-        _char("MHDTC", "Date/Time of History Collection", "recorded_dtc", "Timing", "Condition.recordedDate"),
-        _char(
-            "MHSTDTC",
-            "Start Date/Time of Medical History Event",
-            "start",
-            "Timing",
-            "Condition.onset[x]",
+        collected(
+            "MHDTC", "Date/Time of History Collection", "recorded_dtc", "Perm", "Timing", "Condition.recordedDate"
         ),
-        _char(
-            "MHENDTC",
-            "End Date/Time of Medical History Event",
-            "end_dtc",
-            "Timing",
-            "Condition.abatement[x]",
+        collected(
+            "MHSTDTC", "Start Date/Time of Medical History Event", "start", "Perm", "Timing", "Condition.onset[x]"
+        ),
+        collected(
+            "MHENDTC", "End Date/Time of Medical History Event", "end_dtc", "Perm", "Timing", "Condition.abatement[x]"
         ),
         study_day_of("MHDY", "Study Day of History Collection", "MHDTC"),
-        _char(
-            "MHENRTPT",
-            "End Relative to Reference Time Point",
-            "enrtpt",
-            "Timing",
-            "Condition.clinicalStatus",
-            codelist="C66728",
-        ),
-        _char("MHENTPT", "End Reference Time Point", "entpt", "Timing", "data cut"),
+        *end_point_of("MH", "Condition.clinicalStatus"),
         said_in_words("MHSTWORD", "Condition.onset[x]"),
-        Variable(
-            "MHENWORD",
-            "End of Event as Reported in Words",
-            "Char",
-            path("end_words", "Condition.abatement[x]"),
-            COLLECTED,
-            supplemental=True,
-        ),
+        end_in_words("MHENWORD", "Condition.abatement[x]"),
     ),
 )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from adapter.derive.coding import coded, unmapped
 from adapter.derive.strings import first_place
 from adapter.derive.terms import english
-from adapter.spec import COLLECTED, Dataset, Inputs, Records, Variable, joined, path
+from adapter.spec import Dataset, Inputs, Records, joined
 from mappings.coding import originals
 from mappings.parts import (
+    collected,
+    end_point_of,
     identifiers,
     not_given,
     of_others,
@@ -50,10 +50,6 @@ def procedures(inputs: Inputs) -> Records:
     return Records(p, originals(p, "PRTRT"), dropped_by, joined([issues, without_end(p)]), joined([missing]))
 
 
-def _char(name: str, label: str, column: str, core: Any, role: str, fhir: str, codelist: str | None = None) -> Variable:
-    return Variable(name, label, "Char", path(column, fhir), COLLECTED, core, role, codelist=codelist)
-
-
 DATASET = Dataset(
     name=DOMAIN,
     label="Procedures",
@@ -64,28 +60,27 @@ DATASET = Dataset(
     sequence="PRSEQ",
     variables=(
         *identifiers(DOMAIN),
-        _char("PRTRT", "Reported Name of Procedure", "trt", "Req", "Topic", "Procedure.code"),
-        _char(
-            "PRDECOD", "Standardized Procedure Name", "decod", "Perm", "Synonym Qualifier", "Procedure.code", "C101858"
+        collected("PRTRT", "Reported Name of Procedure", "trt", "Req", "Topic", "Procedure.code"),
+        collected(
+            "PRDECOD",
+            "Standardized Procedure Name",
+            "decod",
+            "Perm",
+            "Synonym Qualifier",
+            "Procedure.code",
+            codelist="C101858",
         ),
-        _char("PRCAT", "Category", "cat", "Perm", "Grouping Qualifier", "Procedure.code"),
-        _char("PRINDC", "Indication", "indication", "Perm", "Record Qualifier", "Procedure.reasonCode"),
+        collected("PRCAT", "Category", "cat", "Perm", "Grouping Qualifier", "Procedure.code"),
+        collected("PRINDC", "Indication", "indication", "Perm", "Record Qualifier", "Procedure.reasonCode"),
         *visit_of("PRSTDTC", core="Perm"),
         epoch_of("PRSTDTC"),
-        _char("PRSTDTC", "Start Date/Time of Procedure", "dtc", "Exp", "Timing", "Procedure.performed[x]"),
-        _char("PRENDTC", "End Date/Time of Procedure", "end_dtc", "Perm", "Timing", "Procedure.performedPeriod.end"),
+        collected("PRSTDTC", "Start Date/Time of Procedure", "dtc", "Exp", "Timing", "Procedure.performed[x]"),
+        collected(
+            "PRENDTC", "End Date/Time of Procedure", "end_dtc", "Perm", "Timing", "Procedure.performedPeriod.end"
+        ),
         study_day_of("PRSTDY", "Study Day of Start of Procedure", "PRSTDTC"),
         study_day_of("PRENDY", "Study Day of End of Procedure", "PRENDTC"),
-        _char(
-            "PRENRTPT",
-            "End Relative to Reference Time Point",
-            "enrtpt",
-            "Perm",
-            "Timing",
-            "Procedure.performedPeriod.end",
-            "C66728",
-        ),
-        _char("PRENTPT", "End Reference Time Point", "entpt", "Perm", "Timing", "data cut"),
+        *end_point_of("PR", "Procedure.performedPeriod.end"),
         said_in_words("PRSTTXT", "Procedure.performed[x]"),
     ),
 )

@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 
 from adapter.derive.judgements import judged
 from adapter.derive.terms import grade, grades
-from adapter.spec import (
-    ASSIGNED,
-    COLLECTED,
-    Dataset,
-    Inputs,
-    Records,
-    ValueLevel,
-    Variable,
-    issues_of,
-    joined,
-    path,
-    related_to,
-)
+from adapter.spec import COLLECTED, Dataset, Inputs, Records, ValueLevel, issues_of, joined, related_to
 from mappings.findings import loinc_of, result_variables, results
 from mappings.links import stages
-from mappings.parts import identifiers, study_day_of, text
+from mappings.parts import assigned, collected, identifiers, study_day_of, text
 from mappings.timing import epoch_of, last_before_of, visit_of
 
 DOMAIN = "RS"
 GRADE, GRADE_NAME = "GVHDGRD", "GVHD Overall Grade"
-SCALES = {"ACUTE GVHD": "ACUTE GVHD SCALE", "CHRONIC GVHD": "CHRONIC GVHD SCALE", "GVHD": "GVHD SCALE"}
-ROMAN = {"0": "0", "1": "I", "2": "II", "3": "III", "4": "IV"}
+UNSPECIFIC = "GVHD SCALE"
 RESPONSE = "DISEASE RESPONSE"
 
 
@@ -59,7 +44,7 @@ def responses(inputs: Inputs) -> Records:
     said = judged(table, ("RSSTRESC",), text(o["value_code"]).where(response, ""), o["orres"].where(response, ""))
     o["stresc"] = said["RSSTRESC"].where(response & said["known"], o["stresc"])
     graded = o["to_testcd"] == GRADE
-    o.loc[graded, "stresc"] = _graded(o[graded], table)
+    o.loc[graded, "stresc"] = _graded(o[graded], inputs)
     off = _off_scale(o, inputs)
     o.loc[off, "stresc"] = ""
     why = "no point of the scale; the result as received stays"
@@ -87,22 +72,28 @@ def _relapses(o: pd.DataFrame, inputs: Inputs) -> pd.DataFrame | None:
 def _stated_grades(inputs: Inputs) -> pd.DataFrame:
     """Return the stages of GVHD Conditions that are overall grades: of no kind of stage that belongs to another domain."""
     s = stages(inputs, inputs.records["CE"].frame)
-    s = s[(s["to_domain"] == DOMAIN) | ((s["to_domain"] == "") & s["cat"].isin(SCALES))].copy()
+    scales = {r["condition"]: r["scale"] for r in inputs.knowledge.codes["scales"]}
+    s = s[(s["to_domain"] == DOMAIN) | ((s["to_domain"] == "") & s["cat"].isin(scales))].copy()
     plain = s["to_domain"] == ""
     s.loc[plain, "to_testcd"], s.loc[plain, "to_test"] = GRADE, GRADE_NAME
-    s.loc[plain, "to_cat"] = s.loc[plain, "cat"].map(SCALES)
+    s.loc[plain, "to_cat"] = s.loc[plain, "cat"].map(scales)
     return s.assign(orres=text(s["stage_text"]), value_code=s["stage"], dtc=s["recorded_dtc"], notes=None)
 
 
-def _graded(o: pd.DataFrame, table: Any) -> pd.Series[str]:
-    """Return grades in the terms of their scale: 0 and I to IV, or limited, extensive, mild, moderate, severe."""
+def _graded(o: pd.DataFrame, inputs: Inputs) -> pd.Series[str]:
+    """Return grades in the terms of their scale (scales.csv): its grades from 0 up, or a word such as limited or severe."""
     codes = text(o["value_code"]).str.split("|").str[-1]
     number = grades(o["orres"], marked=False)
     number = number.where(number != "", codes.map(lambda c: grade(c, marked=False)))
-    words = judged(table, ("CGVHD",), pd.Series("", index=o.index), o["orres"])["CGVHD"]
-    acute = o["to_cat"] != SCALES["CHRONIC GVHD"]
-    found = number.map(ROMAN).fillna("").where(acute, number)
-    return found.where(~((words != "") & ((number == "") | ~acute)), words)
+    words = judged(inputs.knowledge.codes["judgements"], ("CGVHD",), pd.Series("", index=o.index), o["orres"])["CGVHD"]
+    table = inputs.knowledge.codes["scales"]
+    scale = {cat: table.get(cat) or table.get(UNSPECIFIC) for cat in o["to_cat"].unique()}
+    named = {cat: dict(enumerate(row["grades"].split("|"))) for cat, row in scale.items() if row["grades"]}
+    pairs = zip(o["to_cat"], number, strict=True)
+    terms = [named[cat].get(int(n), "") if n and cat in named else n for cat, n in pairs]
+    found = pd.Series(terms, index=o.index, dtype="str")
+    first = o["to_cat"].map({cat: row["first"] for cat, row in scale.items()})
+    return found.where(~((words != "") & ((number == "") | (first == "word"))), words)
 
 
 def _off_scale(o: pd.DataFrame, inputs: Inputs) -> pd.Series[bool]:
@@ -118,48 +109,48 @@ def _off_scale(o: pd.DataFrame, inputs: Inputs) -> pd.Series[bool]:
 
 VARIABLES = (
     *identifiers(DOMAIN),
-    Variable(
+    assigned(
         "RSTESTCD",
         "Assessment Short Name",
-        "Char",
-        path("to_testcd", "Observation.code", "Condition.stage.type"),
-        ASSIGNED,
+        "to_testcd",
         "Req",
         "Topic",
+        "Observation.code",
+        "Condition.stage.type",
         codelist="C96782 C100170",
     ),
-    Variable(
+    assigned(
         "RSTEST",
         "Assessment Name",
-        "Char",
-        path("to_test", "Observation.code", "Condition.stage.type"),
-        ASSIGNED,
+        "to_test",
         "Req",
         "Synonym Qualifier",
+        "Observation.code",
+        "Condition.stage.type",
         codelist="C96781 C100169",
     ),
-    Variable(
+    assigned(
         "RSCAT",
         "Category for Assessment",
-        "Char",
-        path("to_cat", "Observation.code", "Condition.code"),
-        ASSIGNED,
+        "to_cat",
         "Exp",
         "Grouping Qualifier",
+        "Observation.code",
+        "Condition.code",
         codelist="C124298 C118971",
     ),
     *result_variables(DOMAIN, COLLECTED, "C71620", "C96785 C182507", "Condition.stage.summary"),
     last_before_of(DOMAIN, "RSTESTCD", "RSCAT", core="Perm"),
     *visit_of("RSDTC"),
     epoch_of("RSDTC", finding=True),
-    Variable(
+    collected(
         "RSDTC",
         "Date/Time of Assessment",
-        "Char",
-        path("dtc", "Observation.effective[x]", "Condition.recordedDate"),
-        COLLECTED,
+        "dtc",
         "Exp",
         "Timing",
+        "Observation.effective[x]",
+        "Condition.recordedDate",
         comment="Of a grade that a Condition states as its stage, the day on which the Condition was recorded.",
     ),
     study_day_of("RSDY", "Study Day of Assessment", "RSDTC"),

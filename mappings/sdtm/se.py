@@ -8,7 +8,7 @@ import pandas as pd
 
 from adapter.derive.elements import subject_elements
 from adapter.spec import ASSIGNED, DERIVED, Dataset, Inputs, Records, Variable, call, issues_of, joined, path
-from mappings.parts import identifiers, study_day_of
+from mappings.parts import assigned, identifiers, study_day_of
 from mappings.timing import EPOCH_TERMS, UNPLANNED, participation, planned_elements
 
 DOMAIN = "SE"
@@ -54,16 +54,8 @@ DATASET = Dataset(
     sequence="SESEQ",
     variables=(
         *identifiers(DOMAIN),
-        Variable("ETCD", "Element Code", "Char", path("etcd", DEFINED), ASSIGNED, "Req", "Topic"),
-        Variable(
-            "ELEMENT",
-            "Description of Element",
-            "Char",
-            path("element", DEFINED),
-            ASSIGNED,
-            "Perm",
-            "Synonym Qualifier",
-        ),
+        assigned("ETCD", "Element Code", "etcd", "Req", "Topic", DEFINED),
+        assigned("ELEMENT", "Description of Element", "element", "Perm", "Synonym Qualifier", DEFINED),
         Variable(
             "TAETORD",
             "Planned Order of Element within Arm",
@@ -73,14 +65,13 @@ DATASET = Dataset(
             "Perm",
             "Timing",
         ),
-        Variable(
+        assigned(
             "EPOCH",
             "Epoch",
-            "Char",
-            path("EPOCH", DEFINED),
-            ASSIGNED,
+            "EPOCH",
             "Perm",
             "Timing",
+            DEFINED,
             codelist=EPOCH_TERMS,
             comment="Empty for an unplanned element, which belongs to no epoch of the plan.",
         ),
@@ -90,14 +81,13 @@ DATASET = Dataset(
         Variable("SEENDTC", "End Date/Time of Element", "Char", call(element_end, "finish"), DERIVED, "Exp", "Timing"),
         study_day_of("SESTDY", "Study Day of Start of Element", "SESTDTC"),
         study_day_of("SEENDY", "Study Day of End of Element", "SEENDTC"),
-        Variable(
+        assigned(
             "SEUPDES",
             "Description of Unplanned Element",
-            "Char",
-            path("upd", "MedicationAdministration.medication[x]"),
-            ASSIGNED,
+            "upd",
             "Perm",
             "Synonym Qualifier",
+            "MedicationAdministration.medication[x]",
         ),
     ),
 )

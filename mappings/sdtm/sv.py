@@ -11,7 +11,7 @@ from adapter.derive.days import day_number, day_texts
 from adapter.derive.elements import element_spans
 from adapter.derive.visits import out_of_order, planned_visits, subject_visits, visit_text
 from adapter.spec import ASSIGNED, DERIVED, Dataset, Inputs, Records, Variable, call, issues_of, joined, path
-from mappings.parts import identifiers, study_day_of
+from mappings.parts import assigned, identifiers, study_day_of
 from mappings.timing import NY, contacts, participation, planned_elements
 
 DOMAIN = "SV"
@@ -121,32 +121,14 @@ DATASET = Dataset(
         *identifiers(DOMAIN, sequence=False),
         _derived("VISITNUM", "Visit Number", number_of_visit, "number", "Req", "Topic", "Num"),
         _derived("VISIT", "Visit Name", name_of_visit, "visit", "Perm", "Synonym Qualifier"),
+        assigned("SVPRESP", "Pre-specified", "presp", "Exp", "Variable Qualifier", DEFINED, codelist=NY),
         Variable(
-            "SVPRESP",
-            "Pre-specified",
-            "Char",
-            path("presp", DEFINED),
-            ASSIGNED,
-            "Exp",
-            "Variable Qualifier",
-            codelist=NY,
+            "SVOCCUR", "Occurrence", "Char", call(occurrence, "occur"), DERIVED, "Exp", "Record Qualifier", codelist=NY
         ),
-        Variable(
-            "SVOCCUR",
-            "Occurrence",
-            "Char",
-            call(occurrence, "occur"),
-            DERIVED,
-            "Exp",
-            "Record Qualifier",
-            codelist=NY,
-        ),
-        Variable(
+        assigned(
             "SVREASOC",
             "Reason for Occur Value",
-            "Char",
-            path("reason"),
-            ASSIGNED,
+            "reason",
             "Perm",
             "Record Qualifier",
             comment="Why nobody knows: the hospital's data only show that there was no contact.",

@@ -50,13 +50,7 @@ DATASET = Dataset(
         _char("ARMCD", "Planned Arm Code", "armcd", "Req", "Topic", "ARMCD"),
         _char("ARM", "Description of Planned Arm", "arm", "Req", "Synonym Qualifier"),
         Variable(
-            "TAETORD",
-            "Planned Order of Element within Arm",
-            "Num",
-            path("taetord", DEFINED),
-            PROTOCOL,
-            "Req",
-            "Timing",
+            "TAETORD", "Planned Order of Element within Arm", "Num", path("taetord", DEFINED), PROTOCOL, "Req", "Timing"
         ),
         _char("ETCD", "Element Code", "etcd", "Req", "Record Qualifier"),
         _char("ELEMENT", "Description of Element", "element", "Perm", "Synonym Qualifier"),

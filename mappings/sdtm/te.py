@@ -15,13 +15,7 @@ DEFINED = "trial definition: elements"
 def trial_elements(trial: Any, run: dict[str, str]) -> Records:
     """Return one record per element."""
     rows = [
-        {
-            "etcd": code,
-            "element": e.label,
-            "start": e.start_rule,
-            "end": e.end_rule,
-            "duration": e.duration or "",
-        }
+        {"etcd": code, "element": e.label, "start": e.start_rule, "end": e.end_rule, "duration": e.duration or ""}
         for code, e in trial.elements.items()
     ]
     return Records(pd.DataFrame(rows))

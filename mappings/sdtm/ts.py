@@ -19,7 +19,7 @@ PIECES = 5
 def trial_summary(trial: Any, run: dict[str, str]) -> Records:
     """Return one record per row of ts.csv; a fact of this delivery that is not known becomes null flavour NI.
 
-    run: the names of adapter.trial_tables.RUN_SOURCES.
+    run: the names of adapter.trial_tables.RUN_SOURCES; `NAME.code` is the code of a value that is a term.
     """
     rows = []
     for p in trial.summary:
@@ -28,8 +28,7 @@ def trial_summary(trial: Any, run: dict[str, str]) -> Records:
             continue
         if not value and not flavour:
             flavour = "NI"
-        if p.TSVAL == "@run.ongoing":
-            code = {"Y": "C49488", "N": "C49487"}.get(value, "")
+        code = run.get(f"{p.TSVAL.removeprefix('@')}.code", code)
         version = trial.fill(p.TSVCDVER, run) if code or p.TSVCDREF else ""
         value, *more = byte_pieces(value, MOST_BYTES)
         more = [*more[: PIECES - 1], "".join(more[PIECES - 1 :])]  # what fits nowhere is refused by the XPT writer

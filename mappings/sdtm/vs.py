@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from adapter.spec import ASSIGNED, COLLECTED, Dataset, Inputs, Records, ValueLevel, Variable, path
+from adapter.spec import Dataset, Inputs, Records, ValueLevel
 from mappings.findings import loinc_of, result_variables, results
-from mappings.parts import identifiers, study_day_of
+from mappings.parts import assigned, collected, identifiers, study_day_of
 from mappings.timing import epoch_of, last_before_of, visit_of
 
 DOMAIN = "VS"
@@ -27,58 +27,53 @@ DATASET = Dataset(
     sequence="VSSEQ",
     variables=(
         *identifiers(DOMAIN),
-        Variable(
+        assigned(
             "VSTESTCD",
             "Vital Signs Test Short Name",
-            "Char",
-            path("to_testcd", "Observation.code"),
-            ASSIGNED,
+            "to_testcd",
             "Req",
             "Topic",
+            "Observation.code",
             codelist="C66741",
         ),
-        Variable(
+        assigned(
             "VSTEST",
             "Vital Signs Test Name",
-            "Char",
-            path("to_test", "Observation.code"),
-            ASSIGNED,
+            "to_test",
             "Req",
             "Synonym Qualifier",
+            "Observation.code",
             codelist="C67153",
         ),
-        Variable(
+        collected(
             "VSPOS",
             "Vital Signs Position of Subject",
-            "Char",
-            path("to_detail", "Observation.code"),
-            COLLECTED,
+            "to_detail",
             "Perm",
             "Record Qualifier",
+            "Observation.code",
             codelist="C71148",
         ),
         *result_variables(DOMAIN, units=RESULT_UNITS),
-        Variable(
+        collected(
             "VSLOC",
             "Location of Vital Signs Measurement",
-            "Char",
-            path("to_specimen", "Observation.code"),
-            COLLECTED,
+            "to_specimen",
             "Perm",
             "Record Qualifier",
+            "Observation.code",
             codelist="C74456",
         ),
         last_before_of(DOMAIN, "VSTESTCD", "VSLOC", "VSPOS"),
         *visit_of("VSDTC"),
         epoch_of("VSDTC", finding=True),
-        Variable(
+        collected(
             "VSDTC",
             "Date/Time of Measurements",
-            "Char",
-            path("dtc", "Observation.effective[x]"),
-            COLLECTED,
+            "dtc",
             "Exp",
             "Timing",
+            "Observation.effective[x]",
             comment="Site time; as precise as the source, never imputed.",
         ),
         study_day_of("VSDY", "Study Day of Vital Signs", "VSDTC"),

@@ -156,7 +156,7 @@ READ = {
 }
 
 
-@pytest.mark.parametrize("values", [150, pytest.param(1_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("values", [60, pytest.param(1_000, marks=pytest.mark.long)])
 def test_random_values_are_read_again_from_the_line_named(
     values: int, demo10_build: Result, hospital: Hospital
 ) -> None:

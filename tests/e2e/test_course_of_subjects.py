@@ -294,7 +294,7 @@ COLUMNS = (
 )
 
 
-@pytest.fixture(scope="module", params=[1, 2])
+@pytest.fixture(scope="module", params=[1, pytest.param(2, marks=pytest.mark.long)])
 def drawn(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Someone], Result]:
     rng = Random(f"course {request.param}")
     people = [someone(rng, n) for n in range(1, 61)]

@@ -327,9 +327,18 @@ def test_coded_variables_have_their_codelists(package: Package) -> None:
 
 
 def published() -> dict[str, dict[str, str]]:
-    """Return codelist C-code -> term -> C-code, from the shipped table of CDISC terminology."""
-    table = pd.read_csv(str(files("mappings.codes") / "terminology.csv"), dtype="str", keep_default_na=False)
-    return {str(c): dict(zip(p["term"], p["ccode"], strict=True)) for c, p in table.groupby("codelist_ccode")}
+    """Return codelist C-code -> term -> C-code, from the published packages as they ship, read here without the program."""
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    for name in ("sdtm_2025-03-28", "adam_2026-03-27"):
+        table = pd.read_csv(str(files("schemas") / "ct" / f"{name}_terms.csv"), dtype="str", keep_default_na=False)
+        for codelist, ccode, term in table.itertuples(index=False):
+            found[codelist][term] = ccode
+    more = pd.read_csv(str(files("mappings.codes") / "terminology.csv"), dtype="str", keep_default_na=False)
+    for codelist, ccode, term in more.loc[more["ccode"] != "", ["codelist_ccode", "ccode", "term"]].itertuples(
+        index=False
+    ):
+        found[codelist][term] = ccode
+    return found
 
 
 def test_terms_carry_their_c_codes_and_others_are_marked(package: Package) -> None:

@@ -30,7 +30,7 @@ MAY_NAME_MAPPINGS = {
 
 # Layers of adapter, lowest first: a module imports its own layer and those below, never above.
 LAYERS = (
-    ("errors", "files", "reasons", "references", "systems", "code_files", "version"),
+    ("errors", "files", "reasons", "references", "systems", "code_files", "ct_packages", "version"),
     (
         *("spec", "records", "terminology", "codes", "dictionaries", "site_codes", "units", "site"),
         *("intake.decimals", "derive.distinct"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import shutil
 from importlib import resources
 from pathlib import Path
 
@@ -68,6 +69,27 @@ def test_every_term_of_every_shipped_codelist_is_the_published_one() -> None:
 def test_shipped_variable_tables_are_the_published_ones() -> None:
     for name in ("sdtmig_3-4_variables", "sdtmig_3-4_datasets", "adam_variables"):
         assert rows(ROOT / f"schemas/{name}.csv") == rows(REFERENCE / f"{name}.csv")
+
+
+def test_terminology_csv_says_only_what_the_packages_do_not(tmp_path: Path) -> None:
+    """The packages of schemas/ct are the one source: a row here is another text to show, or of a list that they lack."""
+    shutil.copy(ROOT / "mappings/codes/codelists.csv", tmp_path)
+    (tmp_path / "terminology.csv").write_text(HEADER + ",,OWN,Own,N,A,,\n", encoding="utf-8")
+    published = Terminology.load(tmp_path)
+    for r in rows(ROOT / "mappings/codes/terminology.csv"):
+        if r["package"] == "DEFINE-XML":
+            assert r["codelist"] not in published
+            assert r["ccode"]
+        else:
+            assert r["decode"] != published.codelist(r["codelist"]).terms[r["term"]].decode, r
+            assert [r[c] for c in ("package", "codelist_ccode", "codelist_name", "extensible", "ccode")] == [""] * 5
+
+
+def test_a_codelist_that_no_package_has_is_an_error(tmp_path: Path) -> None:
+    for row in ("SDTM,NOSUCH,", "NOSUCH,NY,", "SDTM,LBTESTCD,NOSUCH"):
+        (tmp_path / "codelists.csv").write_text(f"package,codelist,names\n{row}\n", encoding="utf-8")
+        with pytest.raises(InputError, match=f"no package in use has {row.split(',')[1]}"):
+            Terminology.load(tmp_path)
 
 
 def test_codelists_of_all_variables_we_write_are_shipped() -> None:
@@ -135,6 +157,11 @@ def test_a_trial_folder_adds_codelists_and_terms(tmp_path: Path) -> None:
     assert terms.codelist("GVHDSCL").terms["MAGIC"] == Term("MAGIC", "", "MAGIC 2016", False)
     assert terms.codelist("PROCEDUR").terms["BONE MARROW ASPIRATION"].extended
     assert terms.codelist("PROCEDUR").terms["BIOPSY"].ccode
+
+
+def test_a_trial_folder_changes_the_text_of_a_term_and_not_its_code(tmp_path: Path) -> None:
+    (tmp_path / "terminology.csv").write_text("codelist,term,decode\nNY,U,Not known\n", encoding="utf-8")
+    assert Terminology.load(FOLDER, tmp_path).codelist("NY").terms["U"] == Term("U", "C17998", "Not known")
 
 
 def test_a_trial_folder_cannot_extend_a_closed_codelist(tmp_path: Path) -> None:
