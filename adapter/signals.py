@@ -130,7 +130,9 @@ def _check_whole(p: Package) -> dict[str, int]:
             there = path.stat().st_size if path.is_file() else None
             if there != size:
                 what = "missing" if there is None else f"{there} bytes long, not {size}"
-                raise InputError(f"{p.out} is not as the build left it: {path.relative_to(p.out)} is {what}; build again")
+                raise InputError(
+                    f"{p.out} is not as the build left it: {path.relative_to(p.out)} is {what}; build again"
+                )
     return counts
 
 

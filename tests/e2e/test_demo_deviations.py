@@ -63,7 +63,10 @@ def test_everything_is_planted_and_its_truth_is_told(demo: Demo) -> None:
     assert deviating == Counter(demo.who(t) for t in MAJOR | MINOR)
     suspending = {(code, dataset) for kind, code, dataset, *_ in demo.truth["signals"] if kind == "SUSPENSION"}
     assert {(demo.who(t), dataset) for t, dataset in SUSPENDING.items()} <= suspending
-    assert {code for code, *_ in demo.truth["dose_limiting"]} == {demo.who("dose-limiting"), demo.who("severe-toxicity")}
+    assert {code for code, *_ in demo.truth["dose_limiting"]} == {
+        demo.who("dose-limiting"),
+        demo.who("severe-toxicity"),
+    }
 
 
 def test_dv_is_what_was_planted_and_the_days_without_a_count(demo: Demo) -> None:
@@ -157,7 +160,9 @@ def test_signals(demo: Demo, capsys: pytest.CaptureFixture[str]) -> None:
     assert kinds["DOSE MODIFICATION"] == len(demo.truth["dose_limiting"]) == 2
 
 
-def test_what_is_grave_but_not_of_the_product_is_no_toxicity_of_it(demo: Demo, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_grave_but_not_of_the_product_is_no_toxicity_of_it(
+    demo: Demo, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The ventilated subject's respiratory failure is of grade 4 and not related: the ventilation alone suspends."""
     who = f"PGFMSC-01-{demo.who('ventilated')}"
     ae = demo.result.sdtm["AE"]

@@ -18,6 +18,7 @@ import pytest
 from adapter import build, cli
 from adapter.result import Result
 from tests.conftest import Cohort
+from tests.e2e.test_second_trial import hospital, mini
 
 REPO = Path(__file__).parents[2]
 DEATH_WINDOW = 14
@@ -266,7 +267,8 @@ def test_no_name_or_number_of_a_patient_is_told(
     for path in demo10.fhir.glob("Patient-*.ndjson"):
         for line in path.read_text("utf-8").splitlines():
             r = json.loads(line)
-            secrets |= {r["id"], r["birthDate"], r["name"][0]["text"], *(i["value"] for i in r["identifier"])}
+            secrets |= {r["id"], r["birthDate"], *(n["text"] for n in r.get("name", ()))}
+            secrets |= {i["value"] for i in r.get("identifier", ())}
     assert len(secrets) > 30
     assert [s for s in secrets if s in text] == []
 
@@ -383,6 +385,65 @@ def test_what_was_not_built_is_named_and_what_has_no_record_too(
     lines = capsys.readouterr().out.splitlines()
     assert "NOT LOOKED AT: CM is not in the package: no drugs given against reactions" in lines
     assert "AE has no records: no adverse events" in lines
+
+
+def vienna(folder: Path, died: str = "") -> tuple[Path, Path]:
+    """Build the hospital of the second trial, where Anna may die; return OUT and the trial."""
+    place, trial = hospital(folder / "hospital"), mini(folder / "mini")
+    patients = place / "fhir/Patient.ndjson"
+    people = [json.loads(line) for line in patients.read_text("utf-8").splitlines()]
+    people[0] |= {"deceasedDateTime": died} if died else {}
+    patients.write_text("".join(json.dumps(r) + "\n" for r in people), "utf-8")
+    build(
+        place / "fhir", out=folder / "out", enrolment=place / "log.csv", trial=trial, site=place / "site",
+        cutoff="2024-05-31", workers=1,
+    )  # fmt: skip
+    return folder / "out", trial
+
+
+def test_a_trial_without_events_says_what_there_was_no_record_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, trial = vienna(tmp_path)
+    assert cli.main(["signals", str(out), "--trial", str(trial)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:4] == [
+        "Study MINI01, data cut 2024-05-31",
+        "No suspension signal.",
+        "AE has no records: no adverse events",
+        "PR has no records: no procedures, such as ventilation",
+    ]
+    assert [line.strip() for line in lines if line.startswith("  Rule: ")] == [
+        "Rule: within 7 days after a dose: a related event of grade 5 or higher, death",
+        "Rule: a related event of grade 2 or higher",
+        "Rule: within 6 hours after a dose: an event",
+        "Rule: no end, and no outcome that ends it",
+        "Rule: the worst grade (CTCAE 5.0) after first treatment, of at least 2 and above baseline",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("died", "code"),
+    [
+        ("2024-04-08", 4),  # seven days after the second dose, given at half past midnight of 1 April in Vienna
+        ("2024-04-09", 0),
+        ("2024-04-08T22:30:00Z", 0),  # the ninth in Vienna
+        ("2024-04", 4),  # may have been within the seven days
+        ("2024-05", 0),
+    ],
+)
+def test_the_second_trial_has_its_own_window_and_zone(
+    died: str, code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, trial = vienna(tmp_path, died)
+    assert cli.main(["signals", str(out), "--trial", str(trial), "--json"]) == code
+    found = [s for s in json.loads(capsys.readouterr().out)["signals"] if s["kind"] == "SUSPENSION"]
+    expected = [("MINI01-W1-101", "death", 2, 7 if len(died) == 10 else None, len(died) == 10)] if code else []
+    assert [(s["usubjid"], s["rule"], s["dose_seq"], s["days_since_dose"], s["sure"]) for s in found] == expected
+    assert cli.main(["signals", str(out), "--trial", str(trial)]) == code
+    alarm = capsys.readouterr().out.splitlines()[1]
+    open_ = "" if len(died) == 10 else " (?)"
+    assert alarm == (f"SUSPENSION SIGNAL: MINI01-W1-101{open_}" if code else "No suspension signal.")
 
 
 @pytest.mark.parametrize("command", ["signals", "analyse"])

@@ -111,7 +111,9 @@ class Clinic:
             "recordedDate": fhir.stamp(at + timedelta(hours=5)),
             "resultingCondition": [reference(_name(resulted))],
             "seriousness": grave,
-            "severity": concept([coding(_EVENT + "severity", ("mild", "moderate", "severe", "severe")[event.grade - 1])]),
+            "severity": concept(
+                [coding(_EVENT + "severity", ("mild", "moderate", "severe", "severe")[event.grade - 1])]
+            ),
             "outcome": concept([coding(_EVENT + "outcome", event.outcome)]),
             "suspectEntity": [{"instance": suspect, "causality": [cause]}],
         }
