@@ -156,7 +156,8 @@ def rules_in_words(trial: Trial) -> dict[str, str]:
 
 def _findings(p: Package) -> Iterator[tuple[str, pd.DataFrame]]:
     s, defined = p.trial.safety, p.trial.medications
-    products = sorted({t.product for a in p.trial.arms.values() for t in a.treatment.values() if t.product})
+    named = p.trial.by_key("products")  # arms name products by key, EXTRT by name
+    products = {named[t.product].name for a in p.trial.arms.values() for t in a.treatment.values() if t.product}
     doses = p.columns("EX", ["USUBJID", "EXTRT", "EXSTDTC", "EXENDTC"], ["EXSEQ"])
     doses = doses[doses["EXTRT"].isin(products)].reset_index(drop=True)
     events = ["USUBJID", "AETERM", "AEDECOD", "AEREL", "AETOXGR", "AEOUT", "AESLIFE", "AESDTH"]

@@ -387,13 +387,23 @@ def test_what_was_not_built_is_named_and_what_has_no_record_too(
     assert "AE has no records: no adverse events" in lines
 
 
-def vienna(folder: Path, died: str = "") -> tuple[Path, Path]:
-    """Build the hospital of the second trial, where Anna may die; return OUT and the trial."""
+def vienna(folder: Path, died: str = "", seen: bool = True) -> tuple[Path, Path]:
+    """Build the hospital of the second trial, where Anna may die; return OUT and the trial.
+
+    seen: with her results of 10 and 11 April, which show that she was alive.
+    """
     place, trial = hospital(folder / "hospital"), mini(folder / "mini")
     patients = place / "fhir/Patient.ndjson"
     people = [json.loads(line) for line in patients.read_text("utf-8").splitlines()]
     people[0] |= {"deceasedDateTime": died} if died else {}
     patients.write_text("".join(json.dumps(r) + "\n" for r in people), "utf-8")
+    results = place / "fhir/Observation.ndjson"
+    kept = [
+        line
+        for line in results.read_text("utf-8").splitlines()
+        if seen or '"effectiveDateTime": "2024-04-1' not in line
+    ]
+    results.write_text("".join(f"{line}\n" for line in kept), "utf-8")
     build(
         place / "fhir", out=folder / "out", enrolment=place / "log.csv", trial=trial, site=place / "site",
         cutoff="2024-05-31", workers=1,
@@ -423,19 +433,20 @@ def test_a_trial_without_events_says_what_there_was_no_record_of(
 
 
 @pytest.mark.parametrize(
-    ("died", "code"),
+    ("died", "seen", "code"),
     [
-        ("2024-04-08", 4),  # seven days after the second dose, given at half past midnight of 1 April in Vienna
-        ("2024-04-09", 0),
-        ("2024-04-08T22:30:00Z", 0),  # the ninth in Vienna
-        ("2024-04", 4),  # may have been within the seven days
-        ("2024-05", 0),
+        ("2024-04-08", False, 4),  # seven days after the second dose, given at half past midnight of 1 April in Vienna
+        ("2024-04-09", False, 0),
+        ("2024-04-08T22:30:00Z", False, 0),  # the ninth in Vienna
+        ("2024-04", False, 4),  # may have been within the seven days
+        ("2024-04", True, 0),  # not before the eleventh
+        ("2024-05", False, 0),
     ],
 )
 def test_the_second_trial_has_its_own_window_and_zone(
-    died: str, code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    died: str, seen: bool, code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out, trial = vienna(tmp_path, died)
+    out, trial = vienna(tmp_path, died, seen)
     assert cli.main(["signals", str(out), "--trial", str(trial), "--json"]) == code
     found = [s for s in json.loads(capsys.readouterr().out)["signals"] if s["kind"] == "SUSPENSION"]
     expected = [("MINI01-W1-101", "death", 2, 7 if len(died) == 10 else None, len(died) == 10)] if code else []
