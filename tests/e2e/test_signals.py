@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 
 from adapter import build, cli
+from adapter.progress import aligned
 from adapter.result import Result
 from tests.conftest import Cohort
 from tests.e2e.test_second_trial import hospital, mini
@@ -155,7 +156,7 @@ def test_what_is_planted_is_found_and_nothing_else(
     event = (who, "AE", three, "过敏性休克, grade 4, related", "grade 4 or higher", "True")
     assert after.of("SUSPENSION") - before.of("SUSPENSION") == {
         event,
-        (who, "PR", four, "MECHANICAL VENTILATION", "ventilation", "True"),
+        (who, "PR", four, "MECHANICAL VENTILATION for 急性呼吸衰竭", "ventilation", "True"),
     }
     assert after.of("DOSE MODIFICATION") == {(*event[:4], "grade 3 or higher", "True")}
     given = (who, "CM", f"{last + timedelta(hours=3):%Y-%m-%d}", "DEXAMETHASONE", "dexamethasone", "True")
@@ -235,13 +236,18 @@ def test_a_line_tells_who_what_when_how_long_after_which_dose_and_from_which_lin
     shock = f"{planted.subject}  MSC  {three}  过敏性休克, grade 4, related  {days[72].days} d, EX 4 of {dose}  "
     shock = next(line for line in lines if shock in line and "grade 4 or higher" in line)
     assert shock.endswith("AdverseEvent fhir/planted.ndjson:2 and 1 more")
-    ventilated = next(line for line in lines if "MECHANICAL VENTILATION" in line)
+    ventilated = next(line for line in lines if "MECHANICAL VENTILATION for 急性呼吸衰竭" in line)
     assert four in ventilated
     assert f"{days[80].days} d, EX 4 of {dose}" in ventilated
     assert ventilated.endswith("Procedure fhir/planted.ndjson:3")
     drug = next(line for line in lines if "DEXAMETHASONE" in line)
     assert f"{given}  DEXAMETHASONE" in drug
     assert f"3.0 h, EX 4 of {dose}" in drug
+
+
+def test_columns_line_up_on_a_terminal_where_chinese_takes_two_columns() -> None:
+    rows = [("发热", "5.5 h"), ("Fever, grade 2", "6 d"), ("ｆ", "1 d")]
+    assert aligned(rows) == ["发热            5.5 h", "Fever, grade 2  6 d", "ｆ              1 d"]
 
 
 def test_each_table_states_the_rule_of_the_trial(planted: Planted, capsys: pytest.CaptureFixture[str]) -> None:
