@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from adapter.define import present
 from adapter.intake.tables import CARRIED
+from adapter.records import ELSEWHERE
 from adapter.spec import Call, Dataset, Path, Variable
 from adapter.summary import DatasetSummary
 from adapter.writers.xpt import XptVariable
@@ -170,7 +171,12 @@ def expand_trace(d: Dataset, s: DatasetSummary, chunk: pa.Table) -> pa.Table:
     kinds = chunk.column("_type").combine_chunks().dictionary_encode()
     # what was read from another resource than the record's own has its trace among the further sources
     own = np.array([[_read_from(v, k) for v in variables] for k in kinds.dictionary.to_pylist()], dtype=bool)
-    record, which = np.nonzero(filled & own[kinds.indices.to_numpy()])
+    read_here = filled & own[kinds.indices.to_numpy()]
+    column = {v.name: i for i, v in enumerate(variables)}
+    told = chunk.column(ELSEWHERE)
+    for i in np.flatnonzero(told.is_valid().to_numpy()):
+        read_here[i, [column[n] for n in told[int(i)].as_py().split("\n") if n in column]] = False
+    record, which = np.nonzero(read_here)
     if not len(record):
         return TRACE_SCHEMA.empty_table()
     elements = chunk.column("_element").combine_chunks().dictionary_encode()
@@ -201,7 +207,7 @@ def _trace_rows(
     place = {p: i for i, p in enumerate(path_names)}
     path_of_code = np.zeros(used[-1] + 1, dtype=np.int32)
     path_of_code[used] = [place[p] for p in paths]
-    rules = [f"MT.{d.name}.{v.name}" if isinstance(v.source, Call) else "" for v in variables]
+    rules = [_rule_of(d, v) for v in variables]
     rule_names = sorted(set(rules))
     rule_index = np.array([rule_names.index(r) for r in rules], dtype=np.int32)[which]
     take = pa.array(record)
@@ -229,6 +235,11 @@ def _trace_rows(
         ],
         schema=TRACE_SCHEMA,
     )
+
+
+def _rule_of(d: Dataset, v: Variable) -> str:
+    """Return the OID of the method that computes a variable, as in define.xml; empty where it is read."""
+    return f"MT.{d.name}.{v.name}" if isinstance(v.source, Call) else ""
 
 
 def _encoded(column: pa.ChunkedArray) -> pa.DictionaryArray:
@@ -286,7 +297,7 @@ def extra_trace(d: Dataset, chunk: pa.Table) -> pa.Table:
     """Return the trace rows of further sources (Records.parents); they follow the rows of the records themselves."""
     names, kinds, elements = (chunk.column(c).to_pylist() for c in ("_variable", "_type", "_element"))
     paths = [path_of(d.variable(v), k, e) for v, k, e in zip(names, kinds, elements, strict=True)]
-    empty = pa.array([""] * chunk.num_rows, pa.string()).dictionary_encode()
+    rules = [_rule_of(d, d.variable(v)) for v in names]
     return pa.table(
         [
             _encoded(chunk.column("USUBJID")),
@@ -298,7 +309,7 @@ def extra_trace(d: Dataset, chunk: pa.Table) -> pa.Table:
             pa.array(paths, pa.string()).dictionary_encode(),
             chunk.column("_file"),
             chunk.column("_line"),
-            empty,
+            pa.array(rules, pa.string()).dictionary_encode(),
             _encoded(chunk.column("_original")),
         ],
         schema=TRACE_SCHEMA,

@@ -21,7 +21,7 @@ from adapter.identify import Subject
 from adapter.knowledge import Knowledge
 from adapter.lineage import used_table
 from adapter.reasons import REASONS
-from adapter.records import Facts, Inputs, Records
+from adapter.records import ELSEWHERE, Facts, Inputs, Records
 from adapter.registry import record_order
 from adapter.spec import Dataset, ValueLevel
 from adapter.summary import DatasetSummary, companions_of, summarise
@@ -153,11 +153,20 @@ def _made(
         v.name: pa.array(main[v.name], pa.string() if v.type == "Char" else pa.float64(), from_pandas=True)
         for v in d.main
     }
-    table = pa.table({**columns, **source})
+    table = pa.table({**columns, **source, ELSEWHERE: _elsewhere(records, labels)})
     supp_summary = _supplement_summary(supp)
     analysis = d.purpose == "Analysis"
     extra = used_table(d, frame, records, labels) if analysis else _extra(d, frame, records, labels, facts)
     return MadeDataset(table, supp, extra, summary, supp_summary)
+
+
+def _elsewhere(records: Records, labels: pd.Series[Any]) -> pa.Array:
+    """Return for each record the variables whose values came from another resource than its own, one per line."""
+    p = records.parents
+    if p is None or "instead" not in p or not len(p) or not (there := p["instead"].eq(True)).any():
+        return pa.nulls(len(labels), pa.string())
+    named = p[there].groupby("record")["variable"].agg(lambda v: "\n".join(sorted(set(v))))
+    return pa.array(named.reindex(labels.to_numpy()).to_numpy(dtype=object), pa.string(), from_pandas=True)
 
 
 def _supplement_summary(supp: pd.DataFrame) -> DatasetSummary:

@@ -9,6 +9,9 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+ELSEWHERE = "_elsewhere"
+"""Column of the parts: the variables of a record whose values came from another resource than its own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -60,7 +63,8 @@ class Records:
 
     frame: one row per record, with USUBJID, `resource` and `row` (position in Inputs.facts[resource], -1 = none).
     parents: further sources of a record: columns record (index label of frame), variable, resource, row; perhaps
-    `original`, the source's text where the value is its translation.
+    `original`, the source's text where the value is its translation, and `instead`, whether the value came from there
+    and not from the record's own resource.
     related: records of other domains that a record belongs with: columns record, resource, row; those records are the
     ones that come from that row of that resource type (RELREC), of `dataset` only where one is named.
     dropped: resource type -> Series (row -> reason code) of rows looked at and not used.
@@ -80,10 +84,10 @@ class Records:
     used: pd.DataFrame | None = None
 
 
-def parents_of(record: Any, variable: str, resource: str, row: Any) -> pd.DataFrame:
+def parents_of(record: Any, variable: str, resource: str, row: Any, instead: bool = False) -> pd.DataFrame:
     """Return rows for Records.parents; `record` and `row` are vectors of one length."""
     frame = pd.DataFrame({"record": record, "row": row})
-    frame["variable"], frame["resource"] = variable, resource
+    frame["variable"], frame["resource"], frame["instead"] = variable, resource, instead
     return frame
 
 

@@ -54,5 +54,7 @@ def specimen_parents(o: pd.DataFrame, domain: str) -> pd.DataFrame | None:
     parts = []
     for column, variable in (("type_row", f"{domain}SPEC"), ("time_row", f"{domain}DTC")):
         used = o[o[column] >= 0]
-        parts.append(parents_of(used.index, variable, "Specimen", used[column].to_numpy()))
+        # the reference to the specimen stays a source of its type; the time stands in the specimen alone
+        instead = column == "time_row"
+        parts.append(parents_of(used.index, variable, "Specimen", used[column].to_numpy(), instead))
     return joined(parts)

@@ -124,7 +124,7 @@ def _times(a: pd.DataFrame, linked: pd.DataFrame) -> list[pd.DataFrame]:
     ends = ends[(a["end_dtc"].reindex(ends["record"]) == "").to_numpy()]
     a.loc[ends["record"], "end_dtc"] = ends["end_dtc"].to_numpy()
     return [
-        parents_of(f["record"].to_numpy(), v, "Condition", f["row"].to_numpy())
+        parents_of(f["record"].to_numpy(), v, "Condition", f["row"].to_numpy(), instead=True)
         for f, v in ((starts, "AESTDTC"), (ends, "AEENDTC"))
     ]
 
@@ -146,7 +146,7 @@ def _grades(a: pd.DataFrame, linked: pd.DataFrame, parents: list[pd.DataFrame], 
     used = told[~told["record"].isin(several)]
     a["toxgr"] = own
     a.loc[used["record"], "toxgr"] = used["grade"].to_numpy()
-    parents.append(parents_of(used["record"].to_numpy(), "AETOXGR", "Condition", used["row"].to_numpy()))
+    parents.append(parents_of(used["record"].to_numpy(), "AETOXGR", "Condition", used["row"].to_numpy(), instead=True))
     wrong = ((a["toxgr"] != "") & ~a["toxgr"].isin(list("12345"))) | ((own == "") & (a["grade"] != ""))
     wrong |= a.index.isin(several)
     a.loc[wrong, "toxgr"] = ""
