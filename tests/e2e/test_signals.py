@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -229,7 +230,9 @@ def test_a_line_tells_who_what_when_how_long_after_which_dose_and_from_which_lin
     planted: Planted, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cli.main(["signals", str(planted.out)])
-    lines = capsys.readouterr().out.splitlines()
+    lines = [
+        re.sub(" {2,}", "  ", line) for line in capsys.readouterr().out.splitlines()
+    ]  # columns are two blanks apart
     last = planted.doses[3]
     dose, three, four, given = (f"{last + timedelta(hours=h):%Y-%m-%dT%H:%M}" for h in (0, 72, 80, 3))
     days = {h: (last + timedelta(hours=h)).date() - last.date() for h in (72, 80)}
