@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
+from unicodedata import east_asian_width
 
 from adapter.reasons import REASONS
 
@@ -171,10 +172,15 @@ def _record_lines(records: Mapping[str, int]) -> list[str]:
 
 def aligned(rows: Sequence[tuple[str, ...]], right: Collection[int] = ()) -> list[str]:
     """Return rows as lines of columns, two blanks apart, those in `right` flush right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+    widths = [max(map(shown_width, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        blanks = [" " * (w - shown_width(c)) for c, w in zip(row, widths, strict=True)]
+        cells = [b + c if i in right else c + b for i, (c, b) in enumerate(zip(row, blanks, strict=True))]
+        lines.append("  ".join(cells).rstrip())
+    return lines
+
+
+def shown_width(text: str) -> int:
+    """Return the columns that a text takes on a terminal: Chinese characters and full-width forms take two."""
+    return len(text) if text.isascii() else sum(1 + (east_asian_width(c) in "WF") for c in text)

@@ -17,9 +17,13 @@ from typing import Any
 import pandas as pd
 
 from adapter.derive import signals as rules
+from adapter.derive.days import day_number
 from adapter.derive.toxicity import Rule
+from adapter.errors import InputError
 from adapter.knowledge import toxicity_rules
+from adapter.output import MANIFEST
 from adapter.package import Package
+from adapter.trial import Trial
 
 SUSPENSION, MODIFICATION = "SUSPENSION", "DOSE MODIFICATION"
 REACTION, UNRESOLVED, LABORATORY = "INFUSION REACTION", "UNRESOLVED EVENT", "LABORATORY CANDIDATE"
@@ -27,12 +31,13 @@ KINDS = (SUSPENSION, MODIFICATION, REACTION, UNRESOLVED, LABORATORY)
 EXPECTED = "expected"
 LOOKED_AT = {
     "AE": "adverse events",
-    "EX": "infusions, and all that follows them",
-    "PR": "ventilation",
-    "CM": "drugs against reactions",
-    "LB": "laboratory candidates",
+    "EX": "doses of the trial product, and what follows them",
+    "PR": "procedures, such as ventilation",
+    "CM": "drugs given against reactions",
+    "LB": "laboratory results",
 }
 """Datasets without which something is not looked for; DM is always needed."""
+READ = ("DM", *LOOKED_AT, "ADLB", "ADSL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,8 @@ class Source:
 class Signal:
     """One finding. sure: false where a fact that is not known leaves it open; remark says which.
 
-    seq is None in DM. dose: the dose it follows, `EX 2 2024-03-08T10:00:00`. expected: of the underlying disease.
+    seq is None in DM. dose_seq, dose_date: EXSEQ and start of the dose it follows; days_since_dose: its date less that of
+    the dose, None where one is not known to the day. expected: of the underlying disease.
     """
 
     kind: str
@@ -67,18 +73,24 @@ class Signal:
     what: str
     dose_seq: int | None
     dose_date: str
+    days_since_dose: int | None
     remark: str
     sources: list[Source] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class Signals:
-    """All findings of a package, by kind, subject and date; `missing`: what was not looked for, and why."""
+    """All findings of a package, by kind, subject and date.
+
+    rules: kind -> the trial's rule in words. missing: what was not looked for, and why; empty: what has no record at all.
+    """
 
     study: str
     data_cut: str
     found: list[Signal]
     missing: list[str]
+    empty: list[str]
+    rules: dict[str, str]
 
     @property
     def suspended(self) -> bool:
@@ -87,22 +99,65 @@ class Signals:
 
 
 def signals_of(out: Path | str, trial: str) -> Signals:
-    """Return the signals of the build in folder `out`. Raises InputError where it is no build of that trial."""
+    """Return the signals of the build in folder `out`.
+
+    Raises InputError where it is no build of that trial, or not whole: silence must mean that nothing was found.
+    """
     package = Package(out, trial)
+    counts = _check_whole(package)
     package.frame("DM")
-    missing = [f"{name} is not in the package: no {what} looked for" for name, what in LOOKED_AT.items()]
-    missing = [m for m in missing if m.split(" ")[0] not in package.files]
+    absent = [n for n in LOOKED_AT if n not in package.files]
+    missing = [f"{n} is not in the package: no {LOOKED_AT[n]}" for n in absent if n not in counts]
+    empty = [f"{n} has no records: no {LOOKED_AT[n]}" for n in LOOKED_AT if counts.get(n) == 0]
     arms = package.columns("DM", ["USUBJID", "ARMCD"]).set_index("USUBJID")["ARMCD"].to_dict()
     found = []
     for kind, frame in _findings(package):
         for r in frame.sort_values(["USUBJID", "DTC", "DATASET", "SEQ", "RULE"], kind="stable").to_dict("records"):
             found.append(_signal(package, kind, {str(k): v for k, v in r.items()}, arms))
-    return Signals(package.trial.study.id, str(package.manifest.get("data_cut", "")), found, missing)
+    cut = str(package.manifest.get("data_cut", ""))
+    return Signals(package.trial.study.id, cut, found, missing, empty, rules_in_words(package.trial))
+
+
+def _check_whole(p: Package) -> dict[str, int]:
+    """Return the number of records of each dataset; raise where one that is read is not as the build left it."""
+    try:
+        outputs = [(p.out / o["file"], int(o["bytes"])) for o in p.manifest["outputs"]]
+        counts = {str(n): int(c) for n, c in p.manifest["records"].items()}
+    except (KeyError, TypeError, ValueError, AttributeError) as e:
+        raise InputError(f"{p.out / MANIFEST} is no manifest of a build: {e!r}") from e
+    for path, size in outputs:
+        if path.stem.upper() in READ:
+            there = path.stat().st_size if path.is_file() else None
+            if there != size:
+                what = "missing" if there is None else f"{there} bytes long, not {size}"
+                raise InputError(
+                    f"{p.out} is not as the build left it: {path.relative_to(p.out)} is {what}; build again"
+                )
+    return counts
+
+
+def rules_in_words(trial: Trial) -> dict[str, str]:
+    """Return the trial's own rule of each kind, for people."""
+    s = trial.safety
+    stop = s.suspension
+    why = f" for {' or '.join(stop.ventilation_reasons)}" if stop.ventilation_reasons else ""
+    ends = [f"{stop.ventilation_category.lower()}{why}"] if stop.ventilation_category else []
+    ends += [f"a related event of grade {stop.grade} or higher", *(["death"] if stop.death else [])]
+    drugs = "".join(f", {trial.medications[m].label.lower()} given" for m in s.reaction_medications)
+    return {
+        SUSPENSION: f"within {stop.days} days after a dose: {', '.join(ends)}",
+        MODIFICATION: f"a related event of grade {s.modification_grade} or higher",
+        REACTION: f"within {s.reaction_hours} hours after a dose: an event{drugs}",
+        UNRESOLVED: "no end, and no outcome that ends it",
+        LABORATORY: f"the worst grade (CTCAE {trial.standards.ctcae}) after first treatment, of at least "
+        f"{s.toxicity.candidate_grade} and above baseline",
+    }
 
 
 def _findings(p: Package) -> Iterator[tuple[str, pd.DataFrame]]:
     s, defined = p.trial.safety, p.trial.medications
-    products = sorted({t.product for a in p.trial.arms.values() for t in a.treatment.values() if t.product})
+    named = p.trial.by_key("products")  # arms name products by key, EXTRT by name
+    products = {named[t.product].name for a in p.trial.arms.values() for t in a.treatment.values() if t.product}
     doses = p.columns("EX", ["USUBJID", "EXTRT", "EXSTDTC", "EXENDTC"], ["EXSEQ"])
     doses = doses[doses["EXTRT"].isin(products)].reset_index(drop=True)
     events = ["USUBJID", "AETERM", "AEDECOD", "AEREL", "AETOXGR", "AEOUT", "AESLIFE", "AESDTH"]
@@ -165,12 +220,18 @@ def _signal(p: Package, kind: str, r: dict[str, Any], arms: dict[Any, Any]) -> S
         str(r["WHAT"]),
         dose,
         str(r["DOSEDTC"]),
+        _days_since(str(r["DTC"]), str(r["DOSEDTC"])),
         str(r["REMARK"]),
     )
     made.sources = list(_sources(p, made.usubjid, made.dataset, seq, r["VARIABLES"].split(",")))
     if dose is not None:
         made.sources += _sources(p, made.usubjid, "EX", dose, ["EXTRT", "EXSTDTC"])
     return made
+
+
+def _days_since(dtc: str, dose: str) -> int | None:
+    day, given = day_number(pd.Series([dtc, dose], dtype="str"))
+    return None if pd.isna(day) or pd.isna(given) else int(day - given)
 
 
 def _sources(p: Package, usubjid: str, dataset: str, seq: int | None, variables: list[str]) -> Iterator[Source]:

@@ -52,7 +52,7 @@ def dose_in(
     bare = unit.astype("str").fillna("").str.removesuffix("/day")
     own = bare.str.removesuffix("/kg")
     known = {u: MASS[u] / MASS[amount] for u in MASS} if amount in MASS else {amount: 1.0}
-    known |= {u: 1.0 for u in equal}
+    known |= dict.fromkeys(equal, 1.0)
     value = dose.astype("float64") * own.map(known).astype("float64")
     is_per_kg, should_be = bare.str.endswith("/kg"), wanted.removesuffix("/day").endswith("/kg")
     kg = weight.astype("float64")

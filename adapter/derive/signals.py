@@ -96,6 +96,7 @@ def find_ventilation(
     mine = compute_after_dose(mine.assign(DTC=mine["PRSTDTC"]), doses, days=days)
     silent = bool(reasons) & (mine["PRINDC"] == "")
     what = mine["PRDECOD"].where(mine["PRDECOD"] != "", mine["PRTRT"])
+    what = (what + (" for " + mine["PRINDC"]).where(mine["PRINDC"] != "", "")).astype("str")
     remarks = _remarks(mine, [(silent, "no reason recorded")])
     return _found("ventilation", mine, "PR", "PRSEQ", ("PRTRT", "PRINDC", "PRSTDTC"), what, remarks, ~silent)
 

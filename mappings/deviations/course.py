@@ -73,13 +73,14 @@ def steps(name: str) -> Callable[[Case, tuple[str, ...]], Iterator[Found]]:
 
 
 def counts_missing(case: Case, arms: tuple[str, ...]) -> Iterator[Found]:
-    """Days of the phase of daily counts without a value of one of its analytes; not after the last day that is known."""
+    """Days of the phase of daily counts without a value of one of its analytes; not after the last day that is known, and
+    not the day of death, of which a part only was lived."""
     phase = case.trial.daily_phase
     if phase is None:
         return
     s = case.s
     known = text(case.inputs.subjects[phase.entry_column]).reindex(s.index) != ""
-    end = case.phase_end.clip(upper=s["known_to"])
+    end = case.phase_end.clip(upper=np.fmin(s["known_to"], s["death"] - 1))
     spans = (
         s.assign(last=end.where(known), place=np.arange(len(s))).loc[case.of_arms(arms)].reset_index(names="USUBJID")
     )

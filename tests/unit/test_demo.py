@@ -427,14 +427,16 @@ def test_courses_are_believable(cohort: Read, truth: dict[str, Any]) -> None:
     assert 18 <= risen <= 40
 
 
-def test_protocol_doses_and_lots(cohort: Read) -> None:
+def test_protocol_doses_and_lots(cohort: Read, truth: dict[str, Any]) -> None:
+    off = {truth["safety"][t] for t in ("under-dose", "overdose")}
     infused = [r for r in cohort.by_type["MedicationAdministration"] if infusion(r) and r["status"] == "completed"]
     ways = Counter((r["dosage"]["dose"]["unit"], "medicationReference" in r, "contained" in r) for r in infused)
     assert {unit for unit, _, _ in ways} == {"10*6/kg", "10*6", "cells"}
     assert {("cells", True, True), ("10*6", True, False), ("10*6/kg", False, False)} <= set(ways)
     for r in infused:
         dose = r["dosage"]["dose"]
-        low, high = {"10*6/kg": (0.9, 1.2), "10*6": (35, 105), "cells": (35e6, 105e6)}[dose["unit"]]
+        per_kg = (0.8, 1.15) if cohort.of(r) in off else (0.97, 1.03)
+        low, high = {"10*6/kg": per_kg, "10*6": (35, 105), "cells": (35e6, 105e6)}[dose["unit"]]
         assert low <= dose["value"] <= high
         assert MSC_LOT.search(json.dumps(r))
         start, end = (datetime.fromisoformat(r["effectivePeriod"][k]) for k in ("start", "end"))

@@ -11,7 +11,7 @@ from typing import Any
 
 from mappings.trials.pgf_msc.demo import fhir
 from mappings.trials.pgf_msc.demo.entry import Entry
-from mappings.trials.pgf_msc.demo.fhir import ICD10CM, LOINC, Resource, coding, concept, moment, reference
+from mappings.trials.pgf_msc.demo.fhir import ICD10CM, LOINC, SNOMED, Resource, coding, concept, moment, reference
 from mappings.trials.pgf_msc.demo.labs import habit_of, record_of
 from mappings.trials.pgf_msc.demo.people import EXPORT, Person, draw, noise, stream
 from mappings.trials.pgf_msc.demo.products import lot_of
@@ -111,7 +111,9 @@ class Clinic:
             "recordedDate": fhir.stamp(at + timedelta(hours=5)),
             "resultingCondition": [reference(_name(resulted))],
             "seriousness": grave,
-            "severity": concept([coding(_EVENT + "severity", ("mild", "moderate", "severe")[event.grade - 1])]),
+            "severity": concept(
+                [coding(_EVENT + "severity", ("mild", "moderate", "severe", "severe")[event.grade - 1])]
+            ),
             "outcome": concept([coding(_EVENT + "outcome", event.outcome)]),
             "suspectEntity": [{"instance": suspect, "causality": [cause]}],
         }
@@ -126,6 +128,20 @@ class Clinic:
                 moment(leaves, 13),
             )
             yield Entry(stay | {"reasonReference": [reference(_name(resulted))]}, person, event.day, leaves, "fact")
+
+    def ventilation(self, first: date, last: date) -> Entry:
+        """Return a mechanical ventilation for respiratory failure."""
+        start, end = moment(first, 21, 10), moment(last, 9, 30)
+        performed = {"performedPeriod": {"start": fhir.stamp(start, self.zone), "end": fhir.stamp(end, self.zone)}}
+        made = fhir.procedure(
+            self._id("proc"),
+            record_of(self.person, first),
+            concept([coding(SNOMED, "40617009", "Artificial respiration")], "机械通气"),
+            performed,
+            end + timedelta(hours=1),
+            reasonCode=[concept(text="急性呼吸衰竭")],
+        )
+        return Entry(made, self.person, first, last, "fact")
 
 
 def _loinc(code: str, name: str) -> Resource:
@@ -163,6 +179,8 @@ def clinic(person: Person, seed: int) -> Iterator[Entry]:
         yield c.condition("T86.02", "继发性移植物功能丧失", told.graft_failure)
     for event in told.events:
         yield from c.adverse_event(event)
+    if told.ventilation:
+        yield c.ventilation(*told.ventilation)
     if told.cause and person.death and person.death <= EXPORT:
         cause = {"valueCodeableConcept": concept(text=told.cause)}
         yield c.assessment(moment(person.death, 12), _loinc(_CAUSE_OF_DEATH, "死亡原因"), cause, "exam")

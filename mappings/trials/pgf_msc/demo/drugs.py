@@ -185,6 +185,8 @@ def infusions(ward: Ward) -> Iterator[Entry]:
             if person.index % 4 == 1:
                 yield ward.give("DEX", fhir.moment(day, 9, 15))
             yield ward.infusion(day, "infusion", "completed", share)
+            if "severe-toxicity" in person.traits and n == 1:
+                yield ward.give("DEX", fhir.moment(day, 13, 40))  # what the infusion did; not what is given before it
     if "infusion-in-error" in person.traits:
         yield ward.infusion(person.start + days(3), "none", "entered-in-error", "1.00")
 

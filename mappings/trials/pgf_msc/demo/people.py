@@ -44,10 +44,10 @@ _MSC_TRAITS = {
     10: ("g-csf-dose",),
     12: ("tpo-ra-step",),
     13: ("dose-limiting",),
+    14: ("ventilated",),
+    15: ("severe-toxicity",),
+    16: ("early-death", "death-after-infusion"),
 }
-DEVIATIONS = (
-    "stopped-infusion", "late-infusion", "overdose", "under-dose", "g-csf-dose", "tpo-ra-step", "dose-limiting"
-)  # fmt: skip
 _CTRL_TRAITS = {
     0: ("course-under-way",),
     1: ("never-treated",),
@@ -224,7 +224,9 @@ def _subject(index: int, arm: str, k: int, subjects: int, seed: int) -> Person:
     origin = start or randomised
     death = withdrawal = None
     last = min(hsct + days(366 + draw(rng, 12)), EXPORT)
-    if "early-death" in traits:
+    if "death-after-infusion" in traits:
+        death = origin + days(35)  # fourteen days after the fourth infusion
+    elif "early-death" in traits:
         death = origin + days(17 + draw(rng, 30))
     elif "late-death" in traits:
         death = max(hsct + days(130 + draw(rng, 150)), origin + days(70))

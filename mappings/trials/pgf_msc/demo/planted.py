@@ -45,8 +45,14 @@ KNOWN_ANSWERS = {
     "entered_in_error_infusions": "MedicationAdministration ids with status entered-in-error: no EC, no EX record",
     "not_done_infusions": "ids with status not-done and a reason: EC only",
     "stopped_infusions": "ids with status stopped, part dose and period: EC and EX",
-    "deviations": "what was planted of the rules of protocol §8, and a dose-limiting toxicity: name → subject code, where the \
-cohort is large enough to have it",
+    "safety": "what was planted of the rules of protocol §7 and §8 (module safety): name → subject code, where the cohort is \
+large enough to have it; 34 subjects have all",
+    "deviations": "[subject code, DVTERM, day]: all there is in DV but days without a blood count",
+    "days_without_counts": "subject code → days of the eight weeks from RFSTDTC on without a complete blood count; those of \
+the PGF phase are a deviation",
+    "dose_limiting": "[subject code, day, grade]: the events with DLTFL Y",
+    "signals": "[kind, subject code, dataset, day, infusion before it, `?` where open]: all that `fhir2cdisc signals` lists \
+but laboratory candidates",
     "entered_in_error_observations": "Observation ids (a haemoglobin of 250 g/L nobody had): excluded",
     "cancelled_observations": "Observation ids without value, status cancelled: excluded",
     "preliminary_only": "Observation ids never finalised: not usable",

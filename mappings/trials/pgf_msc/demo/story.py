@@ -47,6 +47,7 @@ class Story:
     infections: tuple[tuple[date, date, str, str], ...] = ()  # onset, end, ICD-10-CM, name
     graft_failure: date | None = None
     events: tuple[Event, ...] = ()
+    ventilation: tuple[date, date] | None = None
     cause: str = ""  # of death
 
 
@@ -82,6 +83,7 @@ def story(person: Person, seed: int) -> Story:
         tuple(i for i in infections if i[1] <= last),
         failed if failed and failed <= last else None,
         tuple(_events(person, rng)),
+        (day + days(27), day + days(31)) if "ventilated" in person.traits else None,
         ("疾病复发" if relapse else "重症肺炎") if person.death and person.index % 2 else "",
     )
 
@@ -109,6 +111,14 @@ def _events(person: Person, rng: Random) -> Iterator[Event]:
         planned.append(Event(day + days(n), None, "G62.9", "周围神经病", 2, "", "Possible", "ongoing"))
     if "dose-limiting" in person.traits:
         planned.append(Event(day + days(9), day + days(14), "R11.0", "恶心", 3, "", "Probably-Likely", "resolved"))
+    if "severe-toxicity" in person.traits:  # three days after the fourth infusion
+        grave = "SeriousIsLifeThreatening"
+        planned.append(Event(day + days(24), day + days(26), "T78.2", "过敏性休克", 4, grave, "Certain", "resolved"))
+    if "ventilated" in person.traits:  # as grave, but not of the product: the ventilation is the signal, not this
+        grave = "SeriousIsLifeThreatening"
+        planned.append(
+            Event(day + days(27), day + days(33), "J96.0", "急性呼吸衰竭", 4, grave, "Not-Related", "resolved")
+        )
     yield from (e for e in planned if (e.end or e.day) <= person.last)
 
 
@@ -160,6 +170,9 @@ TRANSLATIONS = {
     "腹泻": "Diarrhoea",
     "急性肾损伤": "Acute kidney injury",
     "周围神经病": "Peripheral neuropathy",
+    "过敏性休克": "Anaphylactic shock",
+    "急性呼吸衰竭": "Acute respiratory failure",
+    "机械通气": "Mechanical ventilation",
     "骨髓移植": "Bone marrow transplantation",
     "输注单采血小板": "Transfusion of apheresis platelets",
     "输注悬浮红细胞": "Transfusion of red blood cells in suspension",
@@ -190,6 +203,8 @@ INVENTED = {  # English term: preferred term, class
     "Diarrhoea": ("Diarrhoea", "Digestion (invented)"),
     "Acute kidney injury": ("Acute kidney injury", "Kidney (invented)"),
     "Peripheral neuropathy": ("Neuropathy peripheral", "Nerves (invented)"),
+    "Anaphylactic shock": ("Anaphylactic shock", "Immune (invented)"),
+    "Acute respiratory failure": ("Acute respiratory failure", "Lungs (invented)"),
     "Pneumonia": ("Pneumonia", "Infections (invented)"),
     "Herpes zoster": ("Herpes zoster", "Infections (invented)"),
     "Cytomegalovirus infection": ("Cytomegalovirus infection", "Infections (invented)"),

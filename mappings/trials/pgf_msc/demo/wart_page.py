@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mappings.trials.pgf_msc.demo.planted import KNOWN_ANSWERS, WARTS
+from mappings.trials.pgf_msc.demo.safety import PLANTED
 from mappings.trials.pgf_msc.demo.warts import Answer, Dropped, Issue, Rejected, Used
-from mappings.trials.pgf_msc.demo.write import plan
+from mappings.trials.pgf_msc.demo.write import known_answers, plan
 
 HEAD = """\
 # The demo hospital
@@ -24,6 +25,18 @@ has. None is a blood count, a transfusion or a treatment that an endpoint reads.
 `wart-`. `tests/e2e/test_demo_warts.py` compares a build with these answers, one by one; `tests/e2e/test_demo_truth.py`
 holds that nothing else was dropped, rejected or reported. Dates are those of the default cohort.
 """
+SAFETY = """\
+## Deviations and safety
+
+What is planted of the rules of protocol §7 and §8: once each, on subjects of the UC-MSC arm, and whole from 34 subjects on.
+`tests/e2e/test_demo_deviations.py` holds that DV, DLTFL of ADAE and `fhir2cdisc signals` show this and what follows from the
+rest of the plan, and nothing else. Subject codes are those of the default cohort.
+"""
+REST = """\
+In the default cohort that makes {deviations} records in DV besides days without a blood count, {limiting} dose-limiting
+toxicities, and the suspension signals of {suspended} subjects: the three planted, and every other death within fourteen days
+of an infusion.
+"""
 FAULTS = """\
 ## Faults in the clean files
 
@@ -37,8 +50,16 @@ def page(subjects: int = 68, seed: int = 20260101) -> str:
     rows = [(w.topic, f"`{w.name}`", w.what, "<br>".join(map(told, answers[w.name])) or "nothing") for w in WARTS]
     warts = _table(("topic", "wart", "what the hospital sends", "what comes of it"), sorted(rows, key=lambda r: r[0]))
     names = ("warts", "wart_files", "subjects")
+    known = known_answers(subjects, seed)
+    planted = [(f"`{t}`", what, known["safety"][t], found) for t, (what, found) in PLANTED.items()]
+    safety = _table(("name", "what the hospital did", "subject", "what comes of it"), planted)
+    rest = REST.format(
+        deviations=len(known["deviations"]),
+        limiting=len(known["dose_limiting"]),
+        suspended=len({code for kind, code, *_ in known["signals"] if kind == "SUSPENSION"}),
+    )
     faults = _table(("name", "what is true"), [(f"`{k}`", v) for k, v in KNOWN_ANSWERS.items() if k not in names])
-    return "\n".join([HEAD, warts, "", FAULTS, faults]) + "\n"
+    return "\n".join([HEAD, warts, "", SAFETY, safety, "", rest, FAULTS, faults]) + "\n"
 
 
 def told(answer: Answer) -> str:

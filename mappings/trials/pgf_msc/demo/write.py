@@ -21,8 +21,9 @@ from mappings.trials.pgf_msc.demo.entry import Entry
 from mappings.trials.pgf_msc.demo.events import adverse_events, diagnoses, registration, requests, stays, surroundings
 from mappings.trials.pgf_msc.demo.fhir import encode
 from mappings.trials.pgf_msc.demo.labs import observations
-from mappings.trials.pgf_msc.demo.people import DEVIATIONS, EXPORT, FAILURES, Person, cohort
+from mappings.trials.pgf_msc.demo.people import EXPORT, FAILURES, Person, cohort
 from mappings.trials.pgf_msc.demo.planted import COPIED, WARTS, Planted, plant
+from mappings.trials.pgf_msc.demo.safety import safety_answers
 from mappings.trials.pgf_msc.demo.story import clinical_answers, coding_tables
 from mappings.trials.pgf_msc.demo.wart_files import carried
 from mappings.trials.pgf_msc.demo.wart_results import SITE_TABLES
@@ -218,7 +219,7 @@ def known_answers(subjects: int = 68, seed: int = 20260101) -> dict[str, Any]:
         "entered_in_error_infusions": infusions("entered-in-error"),
         "not_done_infusions": infusions("not-done"),
         "stopped_infusions": infusions("stopped"),
-        "deviations": {t: p.subjid for p in randomised for t in p.traits if t in DEVIATIONS},
+        **safety_answers(randomised, everything, seed),
         **hospital.planted.answers,
         "duplicate_lines": sum(COPIED.values()),
         "warts": hospital.warts.answers,
