@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from io import StringIO
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -47,9 +47,28 @@ class Result:
 COLUMNS = tuple(f.name for f in fields(Result))
 
 
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A condition on the records of a dataset, with the comparators of Define-XML."""
+
+    variable: str
+    values: tuple[str, ...]
+    comparator: Literal["EQ", "IN", "GE"] = "EQ"
+
+    def __str__(self) -> str:
+        return f"{self.variable} {COMPARED[self.comparator]} {', '.join(self.values)}"
+
+
+COMPARED = {"EQ": "=", "IN": "in", "GE": ">="}
+
+
 @dataclass(slots=True)
 class Table:
-    """A table: its results in the order of its rows, and the groups in the order of its columns."""
+    """A table: its results in the order of its rows, and the groups in the order of its columns.
+
+    sizes: group -> subjects of the population in it (N of the heading). conditions: what all its records of
+    `dataset` fulfil. headed: a section stands above its rows, as a class above its terms.
+    """
 
     id: str
     title: str
@@ -57,6 +76,9 @@ class Table:
     dataset: str
     population: str
     footnotes: tuple[str, ...] = ()
+    sizes: dict[str, int] = field(default_factory=dict)
+    conditions: tuple[Condition, ...] = ()
+    headed: bool = False
     results: list[Result] = field(default_factory=list)
 
     def add(

@@ -26,10 +26,10 @@ Reason = Literal["SPECIFIED IN PROTOCOL", "SPECIFIED IN SAP", "DATA DRIVEN", "RE
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """A condition on the records of a dataset: variable, comparator, value."""
+    """A condition on the records of a dataset: variable, comparator, values (several with IN)."""
 
     variable: str
-    value: str
+    values: tuple[str, ...]
     comparator: Comparator = "EQ"
 
 
@@ -163,7 +163,7 @@ class _Added:
 
     def _clause(self, used: AnalysisDataset) -> str:
         """Return the OID of the where clause of a dataset, which is written once."""
-        parts = (used.name, *(x for w in used.where for x in (w.variable, w.comparator, w.value)))
+        parts = (used.name, *(x for w in used.where for x in (w.variable, w.comparator, *w.values)))
         oid = "WC.ARM." + ".".join(map(_safe, parts))
         if oid not in self.clauses:
             made = etree.Element(f"{{{_DEF}}}WhereClauseDef", {"OID": oid})
@@ -173,7 +173,8 @@ class _Added:
                     raise InputError(f"define.xml: {unknown('variable', w.variable, list(self.items[used.name]))}")
                 attributes = {"Comparator": w.comparator, "SoftHard": "Soft", f"{{{_DEF}}}ItemOID": item}
                 check = _add(made, _ODM, "RangeCheck", attributes)
-                _add(check, _ODM, "CheckValue", {}).text = w.value
+                for value in w.values:
+                    _add(check, _ODM, "CheckValue", {}).text = value
             self.clauses[oid] = made
         return oid
 
