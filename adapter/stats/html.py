@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from html import escape
 
@@ -22,6 +23,7 @@ tr.section th { font-weight: bold; border-top: 1px solid #111; padding-top: .5em
 .headed tr:not(.section) th { padding-left: 2em; }
 td { text-align: right; white-space: nowrap; }
 td.statistic { text-align: left; color: #444; }
+sup { line-height: 0; }
 .notes { font-size: 12px; margin: 0 0 2.5em; max-width: 70em; }
 .notes p, .notes ol { margin: .2em 0; }
 @media print { section { break-before: page; } }
@@ -45,25 +47,28 @@ def page(title: str, tables: Iterable[Table], remarks: Iterable[str] = ()) -> st
 def _table(table: Table) -> str:
     """Return one table: a row per label and statistic, a column per group, and its notes below."""
     notes: dict[str, int] = {}
-    head = "".join(f'<th class="group" scope="col">{escape(heading(table, g))}</th>' for g in table.groups)
+    head = "".join(f'<th class="group" scope="col">{_heading(table, g)}</th>' for g in table.groups)
+    kind = ' class="headed"' if table.headed else ""
     out = [
-        f'<section class="wide"><table id="{escape(table.id)}"{" class=headed" if table.headed else ""}>',
+        f'<section class="wide"><table id="{escape(table.id)}"{kind}>',
         f"<caption>{escape(table.title)}</caption>",
         f'<thead><tr><th scope="col">Parameter</th><th scope="col">Statistic</th>{head}</tr></thead>',
         "<tbody>",
     ]
     rows = rows_of(table)
+    heights = Counter((r.section, r.label) for r in rows)
     before: Row | None = None
     for row in rows:
         if table.headed and (before is None or before.section != row.section):
             wide = len(table.groups) + 2
             out.append(f'<tr class="section"><th colspan="{wide}" scope="rowgroup">{escape(row.section)}</th></tr>')
-        new = before is None or (before.section, before.label) != (row.section, row.label)
+        name = (row.section, row.label)
+        first = before is None or (before.section, before.label) != name
+        height = f' rowspan="{heights[name]}"' if heights[name] > 1 else ""
+        label = f'<th{height} scope="rowgroup">{escape(row.label)}</th>' if first else ""
         shown = "".join(f"<td>{_shown(row, g, notes)}</td>" for g in table.groups)
-        out.append(
-            f'<tr{" class=first" if new else ""}><th scope="row">{escape(row.label) if new else ""}</th>'
-            f'<td class="statistic">{escape(row.statistic)}</td>{shown}</tr>'
-        )
+        opening = '<tr class="first">' if first else "<tr>"
+        out.append(f'{opening}{label}<td class="statistic">{escape(row.statistic)}</td>{shown}</tr>')
         before = row
     if not rows:
         out.append(f'<tr><td colspan="{len(table.groups) + 2}">Nothing to show.</td></tr>')
@@ -72,6 +77,11 @@ def _table(table: Table) -> str:
     plain = "".join(f"<p>{escape(text)}</p>" for text in (_source(table), *table.footnotes))
     listed = f"<ol>{numbered}</ol>" if numbered else ""
     return "\n".join([*out, f'<div class="notes">{listed}{plain}</div></section>'])
+
+
+def _heading(table: Table, group: str) -> str:
+    text = escape(heading(table, group))
+    return text.replace(" (N = ", "<br>(N = ") if group in table.sizes else text
 
 
 def _source(table: Table) -> str:

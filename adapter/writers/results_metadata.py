@@ -67,8 +67,9 @@ class Display:
 def with_results(document: bytes, displays: Sequence[Display], href: str, title: str, code: tuple[str, str]) -> bytes:
     """Return a define.xml with Analysis Results Metadata.
 
-    href, title: the file that shows the displays, relative to define.xml. code: the language and the command that made
-    them. A variable that the document does not define is left out; a dataset that it does not define is an InputError.
+    href, title: the page that shows the displays, relative to define.xml, each at the anchor of its name. code: the
+    language and the command that made them. A variable that the document does not define is left out; a dataset that it
+    does not define is an InputError.
     """
     try:
         parser = etree.XMLParser(resolve_entities=False, no_network=True, remove_blank_text=True)
@@ -120,7 +121,7 @@ class _Added:
         for d in displays:
             display = _add(made, _ARM, "ResultDisplay", {"OID": f"RD.{_safe(d.name)}", "Name": d.title})
             _text(display, d.title)
-            _add(display, _DEF, "DocumentRef", {"leafID": "LF.ARM.TABLES"})
+            _add(display, _DEF, "DocumentRef", {"leafID": f"LF.ARM.{_safe(d.name)}"})
             for r in d.results:
                 self._result(display, d, r)
         first = self.version.find(f"{{{_ODM}}}ItemGroupDef")
@@ -131,8 +132,9 @@ class _Added:
         comment = etree.Element(f"{{{_DEF}}}CommentDef", {"OID": "COM.ARM.JOIN"})
         _text(comment, "The datasets are joined by USUBJID.")
         self.version.insert(len(self.version) if leaf is None else self.version.index(leaf), comment)
-        shown = _add(self.version, _DEF, "leaf", {"ID": "LF.ARM.TABLES", f"{{{_XLINK}}}href": self.href})
-        _add(shown, _DEF, "title", {}).text = self.title
+        for d in displays:
+            place = {"ID": f"LF.ARM.{_safe(d.name)}", f"{{{_XLINK}}}href": f"{self.href}#{d.name}"}
+            _add(_add(self.version, _DEF, "leaf", place), _DEF, "title", {}).text = f"{self.title}: {d.title}"
         self.version.append(made)
 
     def _result(self, display: etree._Element, d: Display, r: AnalysisResult) -> None:
