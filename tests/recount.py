@@ -151,7 +151,7 @@ def _subjects(adsl: list[Record]) -> Iterator[tuple[Key, Number]]:
     for group in (*ARMS, "ALL"):
         mine = [r for r in full if group in (r["TRT01P"], "ALL")]
         for variable, label in NUMBERS.items():
-            yield from _described(("baseline", variable, label, group), [r[variable] for r in mine])
+            yield from _described(("baseline", variable, label, group), [r.get(variable) for r in mine])
         for table, labels, always in (("baseline", CATEGORIES, True), ("disposition", ENDS, False)):
             for variable, label in labels.items():
                 if variable not in adsl[0]:
@@ -207,7 +207,7 @@ def _response(
             if s["TRT01P"] != name or (record and record["ANL01FL"] != "Y"):
                 continue
             answer = (record["AVALC"] if record else "") or "NE"
-            gone = s["DTHFL"] == "Y" or s["EOSSTT"] not in ("", "ONGOING")
+            gone = s.get("DTHFL") == "Y" or s["EOSSTT"] not in ("", "ONGOING")
             if answer not in responders and s["RFSTDT"] + 55 > s["DCUTDT"] and not gone:
                 continue  # day 56 is not reached
             n, x, ne = n + 1, x + (answer in responders), ne + (answer == "NE")
@@ -380,9 +380,7 @@ def _exposure(data: dict[str, list[Record]]) -> Iterator[tuple[Key, Number]]:
     for name in {arm[r["USUBJID"]] for r in mine}:
         for paramcd, param, visit in {(r["PARAMCD"], r["PARAM"], r["AVISIT"]) for r in mine}:
             values = [
-                r["AVAL"]
-                for r in mine
-                if arm[r["USUBJID"]] == name and (r["PARAMCD"], r["AVISIT"]) == (paramcd, visit)
+                r["AVAL"] for r in mine if arm[r["USUBJID"]] == name and (r["PARAMCD"], r["AVISIT"]) == (paramcd, visit)
             ]
             yield from _described(("exposure", paramcd, f"{param}, {visit}".removesuffix(", "), name), values)
 
@@ -393,9 +391,7 @@ def _transfusions(data: dict[str, list[Record]]) -> Iterator[tuple[Key, Number]]
     for name in ARMS:
         own = [r for r in mine if arm[r["USUBJID"]] == name]
         observed = {r["USUBJID"]: r["OBSDAYS"] for r in own if r["AVISITN"] == 0}
-        yield from _described(
-            ("transfusions", "OBSDAYS", "Days under observation", name), list(observed.values())
-        )
+        yield from _described(("transfusions", "OBSDAYS", "Days under observation", name), list(observed.values()))
         for paramcd, param, week in {(r["PARAMCD"], r["PARAM"], r["AVISITN"]) for r in mine}:
             values = [r["AVAL"] for r in own if (r["PARAMCD"], r["AVISITN"]) == (paramcd, week)]
             label = f"{param}, Week {week:g}" if week else f"{param}, all weeks"
@@ -424,15 +420,15 @@ def _by_term(
 ) -> Iterator[tuple[Key, Number]]:
     yield from _counted((table, "Any event", "Any"), events, arm, interval=True)
     of, term, reported = names
-    for name in {e[of] for e in events}:
-        own = [e for e in events if e[of] == name]
+    for name in {e.get(of, "") for e in events}:
+        own = [e for e in events if e.get(of, "") == name]
         yield from _counted((table, name or missing, "Any term"), own, arm)
         for t in {_term(e, term, reported) for e in own}:
             yield from _counted((table, name or missing, t), [e for e in own if _term(e, term, reported) == t], arm)
 
 
 def _term(event: Record, term: str, reported: str) -> str:
-    return event[term] or f"{event[reported]} (not coded)"
+    return event.get(term) or f"{event[reported]} (not coded)"
 
 
 def _adverse_events(data: dict[str, list[Record]]) -> Iterator[tuple[Key, Number]]:

@@ -44,7 +44,7 @@ def response_table(adsl: pd.DataFrame, adrs: pd.DataFrame, plan: Plan, role: Rol
     )
     subjects = subjects_of(adsl, plan, population)
     table.sizes = plan.sizes(subjects)
-    waiting = on_their_way(adsl, plan.horizon_days) if plan.horizon_days else frozenset()
+    waiting = on_their_way(adsl, plan.horizon_days) if plan.horizon_days and len(subjects) else frozenset()
     needed = ["USUBJID", "PARAMCD", "AVALC", *([IN_ANALYSIS] if IN_ANALYSIS in adrs.columns else [])]
     records = columns_of(adrs, "ADRS", needed)
     flag = f", {IN_ANALYSIS} = Y" if IN_ANALYSIS in records.columns else ""
@@ -70,7 +70,7 @@ def on_their_way(adsl: pd.DataFrame, horizon: int) -> frozenset[str]:
 
     ADSL: RFSTDT, DCUTDT, DTHFL, EOSSTT (ONGOING or empty: has not left).
     """
-    s = columns_of(adsl, "ADSL", ["USUBJID", "DTHFL", "EOSSTT"])
+    s = columns_of(adsl, "ADSL", ["USUBJID"], optional=("DTHFL", "EOSSTT"))
     start, cut = (day_numbers(adsl, "ADSL", v).reset_index(drop=True) for v in ("RFSTDT", "DCUTDT"))
     waiting = (start + horizon - 1 > cut) & (s["DTHFL"] != "Y") & s["EOSSTT"].isin(["", "ONGOING"])
     return frozenset(s.loc[waiting, "USUBJID"])

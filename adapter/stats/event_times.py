@@ -51,12 +51,12 @@ def time_table(adsl: pd.DataFrame, adtte: pd.DataFrame, plan: Plan, population: 
     )
     subjects = subjects_of(adsl, plan, population)
     table.sizes = plan.sizes(subjects)
-    if any(t.delayed for t in plan.times):
+    if any(t.delayed for t in plan.times) and len(subjects):
         subjects = subjects.merge(_dates(adsl, "ADSL", "RANDDT"), on="USUBJID")
     for parameter in plan.times:
         own = adtte[adtte["PARAMCD"] == parameter.paramcd] if "PARAMCD" in adtte.columns else adtte
         records = columns_of(own, "ADTTE", ["USUBJID", "PARAMCD"], ["AVAL", "CNSR"])
-        if parameter.delayed:
+        if parameter.delayed and len(subjects):
             records = records.merge(_dates(own, "ADTTE", "STARTDT"), on="USUBJID")
         _add(table, subjects.merge(_checked(records, parameter), on="USUBJID"), parameter, plan)
     return table
@@ -82,7 +82,7 @@ def _dates(frame: pd.DataFrame, name: str, variable: str) -> pd.DataFrame:
 def times_in(found: pd.DataFrame, delayed: bool) -> tuple[Times, pd.DataFrame]:
     """Return the times of subjects (AVAL, CNSR; RANDDT, STARTDT), and their rows without those who were never at risk."""
     status = found["CNSR"].astype(int).map(STATUS).to_numpy()
-    if not delayed:
+    if not delayed or not len(found):
         return times_of(found["AVAL"], status), found
     entry = found["RANDDT"] - found["STARTDT"]
     if entry.isna().any():

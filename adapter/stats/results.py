@@ -149,8 +149,12 @@ def _cell(value: object) -> str:
     return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
-def columns_of(frame: pd.DataFrame, name: str, needed: Sequence[str], numeric: Sequence[str] = ()) -> pd.DataFrame:
+def columns_of(
+    frame: pd.DataFrame, name: str, needed: Sequence[str], numeric: Sequence[str] = (), optional: Sequence[str] = ()
+) -> pd.DataFrame:
     """Return some columns of a dataset; text without missing values, `numeric` ones as float with NaN.
+
+    optional: texts that a package leaves out where no record has one; they are then empty.
 
     Raises InputError for a column that is not there, naming the dataset, or one that holds no numbers.
     """
@@ -160,6 +164,11 @@ def columns_of(frame: pd.DataFrame, name: str, needed: Sequence[str], numeric: S
     out: dict[str, pd.Series[Any]] = {}
     for c in needed:
         out[c] = frame[c].astype(object).where(frame[c].notna(), "").astype("str")
+    for c in optional:
+        there = (
+            frame[c].astype(object).where(frame[c].notna(), "") if c in frame.columns else pd.Series("", frame.index)
+        )
+        out[c] = there.astype("str")
     for c in numeric:
         try:
             out[c] = pd.to_numeric(frame[c]).astype("float64")

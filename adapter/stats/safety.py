@@ -16,8 +16,8 @@ from adapter.stats.subjects import add_share
 
 NOT_CODED = "(not coded)"
 ADAE = ("USUBJID", "TRTEMFL", "AEBODSYS", "AEDECOD", "AETERM", "AESER", "AETOXGR", "AEREL", "AESDTH", "DLTFL")
-ADCE = ("USUBJID", "TRTEMFL", "CECAT", "CEDECOD", "CETERM")
-DV = ("USUBJID", "DVCAT", "DVDECOD", "DVTERM", "DVMAJFL")
+ADCE = ("USUBJID", "TRTEMFL", "CETERM")
+DV = ("USUBJID", "DVTERM", "DVMAJFL")
 AE_GRADES = (1, 2, 3, 4, 5)
 MISSING = "missing"
 YES = ("Y",)
@@ -91,7 +91,7 @@ def clinical_event_table(adsl: pd.DataFrame, adce: pd.DataFrame, plan: Plan) -> 
     As adverse events: by treatment given in the safety population, each subject once per row.
     """
     subjects = subjects_of(adsl, plan, plan.safety, "TRT01A")
-    ce = columns_of(adce, "ADCE", ADCE).merge(subjects, on="USUBJID")
+    ce = columns_of(adce, "ADCE", ADCE, optional=("CECAT", "CEDECOD")).merge(subjects, on="USUBJID")
     ce = ce[ce["TRTEMFL"] == "Y"]
     table = _table(
         "clinical-events", "Clinical events by category and term", plan, plan.sizes(subjects), "ADCE", EMERGENT
@@ -106,7 +106,7 @@ def deviation_table(adsl: pd.DataFrame, dv: pd.DataFrame, plan: Plan) -> Table:
     dv: DV of the tabulations with DVMAJFL of SUPPDV (ADaM has no dataset of them).
     """
     subjects = subjects_of(adsl, plan, plan.population)
-    found = columns_of(dv, "DV", DV).merge(subjects, on="USUBJID")
+    found = columns_of(dv, "DV", DV, optional=("DVCAT", "DVDECOD")).merge(subjects, on="USUBJID")
     title = f"Protocol deviations, {plan.label_of(plan.population)}"
     said = "Of the tabulation datasets DV and SUPPDV. Major deviations exclude from the per-protocol analysis."
     table = Table("deviations", title, plan.arms, "DV", plan.population, (said,), plan.sizes(subjects), headed=True)

@@ -72,9 +72,11 @@ def _of_subjects(
     table = Table(name, title, groups, "ADSL", plan.population, footnotes)
     s = subjects_of(adsl, plan, plan.population)
     table.sizes = plan.sizes(s) | {EVERYBODY: len(s)}
+    absent = [c.variable for c in characteristics if c.variable not in adsl.columns]
+    if absent:
+        table.footnotes += (f"ADSL has no {', '.join(absent)}: missing for everybody.",)
     for c in characteristics:
-        text, numeric = ([], [c.variable]) if c.numeric else ([c.variable], [])
-        values = s.merge(columns_of(adsl, "ADSL", ["USUBJID", *text], numeric), on="USUBJID")
+        values = s.merge(_values(adsl, c), on="USUBJID")
         members = {g: values.loc[(values["ARM"] == g) | (g == EVERYBODY), c.variable] for g in groups}
         if c.numeric:
             label = f"{c.label} ({c.unit})" if c.unit else c.label
@@ -82,6 +84,14 @@ def _of_subjects(
         else:
             _categories(table, c, members, c.variable in leave)
     return table
+
+
+def _values(adsl: pd.DataFrame, c: Characteristic) -> pd.DataFrame:
+    """Return USUBJID and the variable; a package leaves a permissible variable out where nobody has a value."""
+    if not c.numeric:
+        return columns_of(adsl, "ADSL", ["USUBJID"], optional=(c.variable,))
+    there = adsl if c.variable in adsl.columns else adsl.assign(**{c.variable: float("nan")})
+    return columns_of(there, "ADSL", ["USUBJID"], [c.variable])
 
 
 def describe(
