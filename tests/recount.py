@@ -33,8 +33,15 @@ RESPONSES = {
     "primary": {"NEUT": YES, "PLTRESP": CR_PR, "RBC": YES},
     "secondary": {"PLTRESP": CR, "OVRLRESP": CR_PR},
     "sensitivity": {
-        **{"PLTRESPS": CR_PR, "RBCS": YES, "NEUTM": YES, "RBCM": YES, "PLTRESPM": CR_PR, "OVRLRSPM": CR_PR},
-        **{"NEUTR": YES, "PLTRESPR": CR_PR, "NEUTG": YES},
+        "PLTRESPS": CR_PR,
+        "RBCS": YES,
+        "NEUTM": YES,
+        "RBCM": YES,
+        "PLTRESPM": CR_PR,
+        "OVRLRSPM": CR_PR,
+        "NEUTR": YES,
+        "PLTRESPR": CR_PR,
+        "NEUTG": YES,
     },
     "descriptive": {"NEUTH": YES, "PLT20H": YES, "RBCH": YES},
 }
