@@ -65,7 +65,7 @@ def _datasets(table: Table, section: str, plan: Plan) -> Iterator[AnalysisDatase
     arm = "TRT01A" if plan.safety in (table.population, section) else "TRT01P"
     population = table.population or section
     where = (Where(population, ("Y",)),) if population in plan.populations else ()
-    own = (section,) if table.dataset == "ADSL" and section not in plan.populations else ()
+    own: tuple[str, ...] = (section,) if table.dataset == "ADSL" and section not in plan.populations else ()
     if table.dataset == "ADRS" and plan.horizon_days:
         own = ON_THEIR_WAY
     if table.dataset == "ADTTE" and any(t.delayed and t.paramcd == section for t in plan.times):

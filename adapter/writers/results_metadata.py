@@ -125,15 +125,15 @@ class _Added:
             for r in d.results:
                 self._result(display, d, r)
         first = self.version.find(f"{{{_ODM}}}ItemGroupDef")
-        place = len(self.version) if first is None else self.version.index(first)
+        start = len(self.version) if first is None else self.version.index(first)
         for n, clause in enumerate(self.clauses.values()):
-            self.version.insert(place + n, clause)
+            self.version.insert(start + n, clause)
         leaf = self.version.find(f"{{{_DEF}}}leaf")
         comment = etree.Element(f"{{{_DEF}}}CommentDef", {"OID": "COM.ARM.JOIN"})
         _text(comment, "The datasets are joined by USUBJID.")
         self.version.insert(len(self.version) if leaf is None else self.version.index(leaf), comment)
         for d in displays:
-            place = {"ID": f"LF.ARM.{_safe(d.name)}", f"{{{_XLINK}}}href": f"{self.href}#{d.name}"}
+            place: dict[str, str] = {"ID": f"LF.ARM.{_safe(d.name)}", f"{{{_XLINK}}}href": f"{self.href}#{d.name}"}
             _add(_add(self.version, _DEF, "leaf", place), _DEF, "title", {}).text = f"{self.title}: {d.title}"
         self.version.append(made)
 
