@@ -55,7 +55,8 @@ test: $(TOOLS)
 	$(BIN)/python -m pytest -m "not long"
 
 test-all: $(TOOLS)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not long"
+	$(BIN)/python -m pytest -m long --dist load
 
 lint: $(TOOLS)
 	$(BIN)/ruff check .

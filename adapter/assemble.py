@@ -207,7 +207,7 @@ def _trace_rows(
     place = {p: i for i, p in enumerate(path_names)}
     path_of_code = np.zeros(used[-1] + 1, dtype=np.int32)
     path_of_code[used] = [place[p] for p in paths]
-    rules = [f"MT.{d.name}.{v.name}" if isinstance(v.source, Call) else "" for v in variables]
+    rules = [_rule_of(d, v) for v in variables]
     rule_names = sorted(set(rules))
     rule_index = np.array([rule_names.index(r) for r in rules], dtype=np.int32)[which]
     take = pa.array(record)
@@ -235,6 +235,11 @@ def _trace_rows(
         ],
         schema=TRACE_SCHEMA,
     )
+
+
+def _rule_of(d: Dataset, v: Variable) -> str:
+    """Return the OID of the method that computes a variable, as in define.xml; empty where it is read."""
+    return f"MT.{d.name}.{v.name}" if isinstance(v.source, Call) else ""
 
 
 def _encoded(column: pa.ChunkedArray) -> pa.DictionaryArray:
@@ -292,7 +297,7 @@ def extra_trace(d: Dataset, chunk: pa.Table) -> pa.Table:
     """Return the trace rows of further sources (Records.parents); they follow the rows of the records themselves."""
     names, kinds, elements = (chunk.column(c).to_pylist() for c in ("_variable", "_type", "_element"))
     paths = [path_of(d.variable(v), k, e) for v, k, e in zip(names, kinds, elements, strict=True)]
-    empty = pa.array([""] * chunk.num_rows, pa.string()).dictionary_encode()
+    rules = [_rule_of(d, d.variable(v)) for v in names]
     return pa.table(
         [
             _encoded(chunk.column("USUBJID")),
@@ -304,7 +309,7 @@ def extra_trace(d: Dataset, chunk: pa.Table) -> pa.Table:
             pa.array(paths, pa.string()).dictionary_encode(),
             chunk.column("_file"),
             chunk.column("_line"),
-            empty,
+            pa.array(rules, pa.string()).dictionary_encode(),
             _encoded(chunk.column("_original")),
         ],
         schema=TRACE_SCHEMA,

@@ -248,13 +248,14 @@ class Delivery:
 
 
 def _not_ascii(context: Context) -> list[Issue]:
-    """List every value that is not ASCII, once with its number of records (sdtm-conventions, Structure)."""
+    """List every value that is not ASCII, once with its number of records; a copy is listed where it is copied from."""
     found = []
+    copies = {(d.name, v.name) for d in shipped() for v in d.main if v.origin.type == "Predecessor"}
     for names in (context.summaries, context.supplement_summaries):
         for dataset, s in names.items():
             name = dataset if names is context.summaries else f"SUPP{dataset}"
             for variable, values in s.non_ascii.items():
-                for value, n in values.items():
+                for value, n in values.items() if (name, variable) not in copies else ():
                     meaning = REASONS["non-ascii"].meaning
                     found.append(
                         Issue("", name, "", "", "non-ascii", f"{variable} {value!r} in {n} records: {meaning}")

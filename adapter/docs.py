@@ -1,4 +1,4 @@
-"""Generates the reference pages of docs/: datasets, reasons, coverage of the HL7 mapping guide, hospital reality.
+"""Generates the reference pages of docs/: datasets, reasons, coverage of the HL7 guide, hospital reality, trial.
 
     python -m adapter.docs DIR
 
@@ -25,6 +25,7 @@ from adapter.reasons import REASONS
 from adapter.registry import shipped
 from adapter.spec import Call, Const, Dataset, Ref, Setting, Variable
 from adapter.spec import Path as Read
+from adapter.trial_docs import trial_reference
 
 __all__ = ["PAGES", "dataset_reference", "hospital_reality", "ig_coverage", "main", "reason_reference"]
 
@@ -250,6 +251,7 @@ PAGES = {
     "reasons.md": reason_reference,
     "ig-coverage.md": ig_coverage,
     "hospital-reality.md": hospital_reality,
+    "trial-definition.md": trial_reference,
 }
 
 

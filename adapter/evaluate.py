@@ -28,6 +28,10 @@ def evaluate(
     sources say, for records that have all keys in common; it never depends on keyed ids or places. others: evaluated
     datasets that `ref` (one record per subject) and `whole` read. setting: dotted name -> value of the trial.
     """
+    if not len(records):  # most datasets of a few subjects are empty: nothing is asked of their rules
+        kinds = {v.name: "float64" if v.type == "Num" else "str" for v in dataset.variables}
+        empty = {name: pd.Series(dtype=kind) for name, kind in kinds.items()}
+        return pd.DataFrame(empty), pd.Series(records.index[:0].to_numpy(), dtype=records.index.dtype)
     records = records[[c for c in records.columns if c in _needed(dataset)]]
     if len(records) > 1:
         first = _Evaluation(dataset, records, others, setting)

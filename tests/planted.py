@@ -377,7 +377,7 @@ PLANTS = (
         "actual-arm-differs",
         DOSE,
         dataset="DM",
-        records="DM+1-1 EC+1 EX+1 SE+1-1",
+        records="DM+1-1 DV+1 EC+1 EX+1 SE+1-1 SUPPDV+1",  # treated as in another arm: a deviation
         keyed="Patient/@",
         log=TREATED | {"arm": "CTRL"},
     ),
@@ -623,7 +623,14 @@ PLANTS = (
         keyed=False,
         told={"withdrawal_date": "2024-03-02", "withdrawal_reason": "moved"},
     ),
-    plant("disposition-unknown", dataset="DS", records="DS-1", keyed=False, log=TREATED, told=dict.fromkeys(LEFT, "")),
+    plant(
+        "disposition-unknown",
+        dataset="DS",
+        records="DS-1 DV+1 SUPPDV+1",  # without it nothing excuses that three infusions are missing
+        keyed=False,
+        log=TREATED,
+        told=dict.fromkeys(LEFT, ""),
+    ),
     plant("criterion-unknown", dataset="IE", keyed=False, log=TREATED, told={"ie_EXCL08": ""}),
     plant("criterion-contradicted", dataset="IE", keyed=False, log=TREATED, told={"ie_INCL02": "N"}),
     plant(

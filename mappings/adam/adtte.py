@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -33,45 +34,50 @@ DESCRIPTIVE, COMPARED = "DESCRIPTIVE", "COMPARED BETWEEN ARMS"
 def records(inputs: Inputs) -> Records:
     """Return one record per randomised subject and parameter whose origin is known."""
     s = inputs.records["ADSL"].frame
-    mine = s["randomised"]
-    rows, used, early = [], [], pd.Series(False, index=s.index)
-    for n, p in enumerate(parameters(inputs.shared["lineages"], s, inputs)):
-        f = p.frame
-        early |= f["too_early"] & mine
-        kept = f[(mine & f["start"].notna()).to_numpy()]
-        rows.append(_record(kept.reset_index(names="USUBJID"), p, n))
+    mine = s["randomised"].to_numpy()
+    found = list(parameters(inputs.shared["lineages"], s, inputs))
+    f = pd.concat([p.frame for p in found])
+    f["n"], f["randomised"] = np.repeat(np.arange(len(found)), len(s)), np.tile(mine, len(found))
+    early = f[(f["too_early"] & f["randomised"]).to_numpy()].index.unique()
+    kept = f[(f["randomised"] & f["start"].notna()).to_numpy()].reset_index(names="USUBJID")
+    made = _described(kept, found).set_index("record", drop=False)
+    used = []
+    for p in found:
         if p.used is not None:
-            some = p.used[p.used["record"].isin(kept.index)]
+            some = p.used[p.used["record"].isin(p.frame.index[mine & p.frame["start"].notna().to_numpy()])]
             used.append(some.assign(record=some["record"] + f"|{p.code}"))
-    made = pd.concat(rows, ignore_index=True).set_index("record", drop=False)
     one = made[(made["srcdom"] != "").to_numpy()]
     used.append(used_of(one.index, "ADT", *(one[c].to_numpy() for c in SOURCE)))
     used.append(used_of(made.index, "STARTDT", "ADSL", made["origin"].to_numpy()))
-    who = s.index[early.to_numpy()]
+    who = s.index[s.index.isin(early)]
     return Records(made, issues=joined([issues_of(-1, who, "event-before-origin", BEFORE)]), used=joined(used))
 
 
 BEFORE = "the death is dated before the day that a time-to-event parameter counts from; it was not taken as its event"
 
 
-def _record(f: pd.DataFrame, p: Parameter, n: int) -> pd.DataFrame:
-    f["record"] = f["USUBJID"] + f"|{p.code}"
-    f["paramcd"], f["param"], f["paramn"] = p.code, p.label, float(n + 1)
-    f["parcat"] = DESCRIPTIVE if p.descriptive else COMPARED
-    f["aval"] = f["day"] - f["start"] + 1
-    censored = f["by"].isin([BY_STOP, BY_LAST, BY_HORIZON])
-    f["evntdesc"] = np.select(
-        [f["by"] == BY_EVENT, f["by"] == BY_COMPETING, f["by"] == BY_STOP, f["by"] == BY_HORIZON],
-        [f["event"], f["competitor"], f["stopper"], f"No event within {p.horizon} days"],
-        p.unseen,
+def _described(f: pd.DataFrame, found: Sequence[Parameter]) -> pd.DataFrame:
+    """Return the records with names, values and, in words, what their date is. f: rows of the parameters' frames; n."""
+    n, by, names = f["n"].to_numpy(), f["by"].to_numpy(dtype=object), {}
+    for name in ("code", "label", "unseen", "last", "nothing"):
+        names[name] = np.array([getattr(p, name) for p in found], dtype=object)[n]
+    beyond = np.array([f"No event within {p.horizon} days" for p in found], dtype=object)[n]
+    at_horizon = np.array([f"Day {p.horizon}" for p in found], dtype=object)[n]
+    group = np.array([DESCRIPTIVE if p.descriptive else COMPARED for p in found], dtype=object)[n]
+    of = [by == BY_EVENT, by == BY_COMPETING, by == BY_STOP, by == BY_HORIZON]
+    event, competitor, stopper = (f[c].to_numpy(dtype=object) for c in ("event", "competitor", "stopper"))
+    at_last = np.where(f["at_origin"].to_numpy(), names["nothing"], names["last"])
+    return f.assign(
+        record=f["USUBJID"] + "|" + names["code"],
+        paramcd=names["code"],
+        param=names["label"],
+        paramn=n + 1.0,
+        parcat=group,
+        aval=f["day"] - f["start"] + 1,
+        evntdesc=np.select(of, [event, competitor, stopper, beyond], names["unseen"]),
+        cnsdtdsc=np.select(of, ["", competitor, stopper, at_horizon], at_last),
+        adtf=f["flag"].where(~f["by"].isin([BY_STOP, BY_LAST, BY_HORIZON]), ""),
     )
-    f["cnsdtdsc"] = np.select(
-        [f["by"] == BY_EVENT, f["by"] == BY_COMPETING, f["by"] == BY_STOP, f["by"] == BY_HORIZON],
-        ["", f["competitor"], f["stopper"], f"Day {p.horizon}"],
-        np.where(f["at_origin"], p.nothing, p.last),
-    )
-    f["adtf"] = f["flag"].where(~censored, "")
-    return f
 
 
 def days_to_event(aval: pd.Series[Any]) -> pd.Series[Any]:

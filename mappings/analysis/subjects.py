@@ -27,14 +27,23 @@ ORIGIN_NAMES = {
     "transplant": "day of the index transplant",
 }
 PROCEDURES = "PR"
+COURSE, DAYS = "course", "medication_days"
+"""Names of what the datasets of one task share."""
 
 
 def course(inputs: Inputs) -> pd.DataFrame:
     """Return one row per subject of DM, indexed by USUBJID.
 
     rand, rfst, trts, trte (first and last study treatment), hsct, death, alive (last known), cut: days. deathf: how the
-    death was imputed. rand_seq (DS), hsct_seq (PR): where the dates stand. randomised, treated: bool.
+    death was imputed. rand_seq (DS), hsct_seq (PR): where the dates stand. randomised, treated: bool. Made once.
     """
+    if COURSE not in inputs.shared:
+        inputs.shared[COURSE] = _course(inputs)
+    found: pd.DataFrame = inputs.shared[COURSE]
+    return found.copy()
+
+
+def _course(inputs: Inputs) -> pd.DataFrame:
     dm = inputs.made["DM"].set_index("USUBJID", drop=False)
     s = pd.DataFrame(index=dm.index)
     s["randomised"] = dm["ARMCD"] != ""
@@ -79,8 +88,15 @@ def medication_days(inputs: Inputs, group: str) -> pd.DataFrame:
     """Return the records of a medication group: USUBJID, CMSEQ, first, last (days), partial (not known to the day).
 
     A record covers its start to its end, while it goes on to its reference time point. A transfusion without an end
-    covers the day of its start; a date that is not known to the day covers every day it may mean.
+    covers the day of its start; a date that is not known to the day covers every day it may mean. Made once.
     """
+    if (DAYS, group) not in inputs.shared:
+        inputs.shared[DAYS, group] = _medication_days(inputs, group)
+    found: pd.DataFrame = inputs.shared[DAYS, group]
+    return found.copy()
+
+
+def _medication_days(inputs: Inputs, group: str) -> pd.DataFrame:
     g = inputs.trial.medications[group]
     cm = inputs.made["CM"]
     mine = (cm["CMCAT"] == g.category) & (cm["CMDECOD"].isin(g.substances) if g.substances else True)

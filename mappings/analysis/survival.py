@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from adapter.derive.runs import in_sentence, run_method
-from adapter.derive.time_to_event import BY_COMPETING, BY_EVENT, BY_STOP, decided, first_onsets
+from adapter.derive.time_to_event import BY_COMPETING, BY_EVENT, BY_HORIZON, BY_LAST, BY_STOP, decided, first_onsets
 from adapter.spec import Inputs, used_of
 from mappings.analysis.lineages import Lineages
 from mappings.analysis.occurrences import onsets
@@ -20,6 +21,25 @@ DEATH = "death"
 DEATH_LABEL = "Death"
 ORIGIN_DATES = {"randomisation": "RANDDT", "reference_start": "RFSTDT", "transplant": "HSCTDT"}
 SOURCE = ("srcdom", "srcvar", "srcseq")
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+Texts = npt.NDArray[np.object_]
+
+
+class Dated(NamedTuple):
+    """What may end the time of each subject, as arrays of the subjects: day (NaN: none), what it is, how its date was
+    completed, and the record it stands in. Arrays and not a frame: there are a dozen of them for every parameter."""
+
+    day: Floats
+    label: Texts
+    flag: Texts
+    srcdom: Texts
+    srcvar: Texts
+    srcseq: Floats
+
+    def where(self, here: Bools, other: Dated) -> Dated:
+        """Return this, and the other where `here` is false."""
+        return Dated(*(np.where(here, mine, its) for mine, its in zip(self, other, strict=True)))
 
 
 class Parameter(NamedTuple):
@@ -55,84 +75,85 @@ def _parameter(code: str, label: str, p: Any, way: Way, found: Lineages, s: pd.D
     start = s[ORIGINS[p.origin]]
     if p.criterion is not None:
         event, used = _run(p, way, found, s, trial)
-        before = pd.Series(False, index=s.index)
+        before = np.zeros(len(s), dtype=bool)
     else:
         event, before = _clinical(p, s, start, inputs)
         used = None
     stop, competing = _others(p, s, start, inputs)
-    last, source, words = _last(p, way, found, s, start, trial)
+    last, words = _last(p, way, found, s, trial)
     wins = trial.censoring.event_wins_ties
-    f = decided(start, event["day"], competing["day"], stop["day"], last, p.horizon_days, wins)
-    f["start"], f["prevalent"], f["origin"] = start, before, ORIGIN_DATES[p.origin]
-    f["event"], f["competitor"], f["stopper"] = event["label"], competing["label"], stop["label"]
-    f["at_origin"] = (last < start) | last.isna()
-    dying = DEATH in (*p.events, *p.competing)
-    f["too_early"] = (s["death"] < start) & dying
-    for name in (*SOURCE, "flag"):
-        f[name] = source.get(name, "")
-    for by, one in ((BY_EVENT, event), (BY_COMPETING, competing), (BY_STOP, stop)):
-        hit = f["by"] == by
-        for name in (*SOURCE, "flag"):
-            f[name] = f[name].where(~hit, one[name])
-    beyond = (f["by"] == "horizon") | ((f["by"] == "last") & f["at_origin"])
-    for name, value in zip(SOURCE, ("ADSL", ORIGIN_DATES[p.origin], np.nan), strict=True):
-        f[name] = f[name].where(~beyond, value)
+    at, rival, stopped, until = (pd.Series(x.day, index=s.index) for x in (event, competing, stop, last))
+    f = decided(start, at, rival, stopped, until, p.horizon_days, wins)
+    by = f["by"].to_numpy(dtype=object)
+    at_origin = (last.day < start.to_numpy()) | np.isnan(last.day)
+    source = last
+    for who, one in ((BY_EVENT, event), (BY_COMPETING, competing), (BY_STOP, stop)):
+        source = one.where(by == who, source)
+    beyond = (by == BY_HORIZON) | ((by == BY_LAST) & at_origin)
+    source = _dated(s, srcdom="ADSL", srcvar=ORIGIN_DATES[p.origin])._replace(flag=source.flag).where(beyond, source)
+    told: dict[str, Any] = {
+        "start": start, "prevalent": before, "origin": ORIGIN_DATES[p.origin],
+        "event": event.label, "competitor": competing.label, "stopper": stop.label, "at_origin": at_origin,
+        "too_early": (s["death"] < start).to_numpy() & (DEATH in (*p.events, *p.competing)),
+        "flag": source.flag, "srcdom": source.srcdom, "srcvar": source.srcvar, "srcseq": source.srcseq,
+    }  # fmt: skip
+    f = pd.DataFrame({str(c): f[c] for c in f} | told, index=s.index)
     if used is not None:
-        used = used[used["record"].isin(f.index[f["by"] == BY_EVENT])]
+        used = used[used["record"].isin(f.index[by == BY_EVENT])]
     return Parameter(code, label, p.horizon_days, p.descriptive, *words, f, used)
 
 
-def _nothing(s: pd.DataFrame) -> pd.DataFrame:
-    made = pd.DataFrame({"day": np.nan, "label": "", "flag": "", "srcdom": "", "srcvar": ""}, index=s.index)
-    return made.assign(srcseq=np.nan)
+def _dated(s: pd.DataFrame, day: Any = np.nan, srcseq: Any = np.nan, **texts: Any) -> Dated:
+    """Return what is dated so for every subject; what is not named is nothing."""
+    days, numbers = (np.broadcast_to(np.asarray(x, dtype=np.float64), len(s)) for x in (day, srcseq))
+    names = (texts.get(n, "") for n in ("label", "flag", "srcdom", "srcvar"))
+    label, flag, srcdom, srcvar = (np.broadcast_to(np.asarray(x, dtype=object), len(s)) for x in names)
+    return Dated(days, label, flag, srcdom, srcvar, numbers)
 
 
-def _run(p: Any, way: Way, found: Lineages, s: pd.DataFrame, trial: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _run(p: Any, way: Way, found: Lineages, s: pd.DataFrame, trial: Any) -> tuple[Dated, pd.DataFrame]:
     """Return the first days of the runs, and the results that they rest on."""
     of = (way.criteria[p.criterion], trial.windows[p.window].origin, way.extra.get(p.criterion, ()))
     who, seq = found.results_of(*of)
     first = pd.Series(seq, index=s.index[who], dtype="float64").groupby(level=0).first().reindex(s.index)
-    event = _nothing(s).assign(day=found.first_days(*of), label=way.criteria[p.criterion].label)
-    event["srcdom"], event["srcvar"], event["srcseq"] = "LB", "LBDTC", first
+    label = way.criteria[p.criterion].label
+    event = _dated(s, found.first_days(*of), first, label=label, srcdom="LB", srcvar="LBDTC")
     return event, used_of(s.index[who], "", "LB", "LBSTRESC", seq)
 
 
-def _clinical(p: Any, s: pd.DataFrame, start: pd.Series[float], inputs: Inputs) -> tuple[pd.DataFrame, pd.Series[bool]]:
+def _clinical(p: Any, s: pd.DataFrame, start: pd.Series[float], inputs: Inputs) -> tuple[Dated, Bools]:
     """Return the first of the events of a parameter, and who had one before the origin."""
     names = tuple(n for n in p.events if n != DEATH)
-    event = _nothing(s)
-    before = pd.Series(False, index=s.index)
+    event, before = _dated(s), np.zeros(len(s), dtype=bool)
     if names:
         found = onsets(inputs, names, p.grades, start)
         earlier = found["day"].to_numpy() < found["USUBJID"].map(start).to_numpy(dtype=np.float64)
-        before = pd.Series(s.index.isin(found.loc[earlier, "USUBJID"]), index=s.index)
+        before = s.index.isin(found.loc[earlier, "USUBJID"])
         one = first_onsets(found, start).reindex(s.index)
-        for name, column in (("day", "day"), ("srcseq", "seq")):
-            event[name] = one[column].astype("float64")
-        for name, column in (("label", "label"), ("flag", "flag"), ("srcdom", "dataset"), ("srcvar", "variable")):
-            event[name] = one[column].fillna("").astype("str")
+        texts = {"label": "label", "flag": "flag", "srcdom": "dataset", "srcvar": "variable"}
+        told = {name: one[column].fillna("").to_numpy(dtype=object) for name, column in texts.items()}
+        event = _dated(s, one["day"], one["seq"], **told)
     if DEATH in p.events:
         death = _death(s)
         # of one day the event that is named first in the trial definition
-        first = (death["day"] < event["day"]) | event["day"].isna()
+        first = (death.day < event.day) | np.isnan(event.day)
         if p.events[0] == DEATH:
-            first |= death["day"] == event["day"]
+            first |= death.day == event.day
         # a death before the origin decides nothing
-        first &= death["day"] >= start
-        event = event.where(~first, death)
+        event = death.where(first & (death.day >= start.to_numpy()), event)
     return event, before
 
 
-def _death(s: pd.DataFrame) -> pd.DataFrame:
-    made = _nothing(s).assign(day=s["death"], label=DEATH_LABEL, flag=s["deathf"])
-    return made.assign(srcdom="DM", srcvar="DTHDTC")
+def _death(s: pd.DataFrame) -> Dated:
+    return _dated(s, s["death"], label=DEATH_LABEL, flag=s["deathf"], srcdom="DM", srcvar="DTHDTC")
 
 
-def _others(p: Any, s: pd.DataFrame, start: pd.Series[float], inputs: Inputs) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _others(p: Any, s: pd.DataFrame, start: pd.Series[float], inputs: Inputs) -> tuple[Dated, Dated]:
     """Return what censors and what competes: the first of the intercurrent events with that action, and death."""
-    found: dict[str, list[pd.DataFrame]] = {"censor": [], "compete": []}
+    found: dict[str, list[Dated]] = {"censor": [], "compete": []}
     if DEATH in p.competing:
-        found["compete"].append(_death(s).assign(day=lambda f: f["day"].where(f["day"] >= start)))
+        death = _death(s)
+        found["compete"].append(death._replace(day=np.where(death.day >= start.to_numpy(), death.day, np.nan)))
     for name, rule in inputs.trial.intercurrent.items():
         action = rule.actions.get(p.window, "none") if p.window else "none"
         if name in p.competing:
@@ -142,37 +163,31 @@ def _others(p: Any, s: pd.DataFrame, start: pd.Series[float], inputs: Inputs) ->
             if not len(events):
                 continue
             one = first_from(events, start)
-            made = _nothing(s).assign(
-                day=one["day"], label=rule.label, srcdom="PR", srcvar="PRSTDTC", srcseq=one["seq"]
-            )
+            made = _dated(s, one["day"], one["seq"], label=rule.label, srcdom="PR", srcvar="PRSTDTC")
             found[action].append(made)
     return _earliest(found["censor"], s), _earliest(found["compete"], s)
 
 
-def _earliest(parts: list[pd.DataFrame], s: pd.DataFrame) -> pd.DataFrame:
-    made = parts[0] if parts else _nothing(s)
+def _earliest(parts: list[Dated], s: pd.DataFrame) -> Dated:
+    made = parts[0] if parts else _dated(s)
     for one in parts[1:]:
-        first = one["day"].notna() & ~(made["day"] <= one["day"])
-        made = made.where(~first, one)
+        made = one.where(~np.isnan(one.day) & ~(made.day <= one.day), made)
     return made
 
 
-def _last(
-    p: Any, way: Way, found: Lineages, s: pd.DataFrame, start: pd.Series[float], trial: Any
-) -> tuple[pd.Series[float], pd.DataFrame, tuple[str, str, str]]:
+def _last(p: Any, way: Way, found: Lineages, s: pd.DataFrame, trial: Any) -> tuple[Dated, tuple[str, str, str]]:
     """Return the last day of which something is known, where it stands, and in words why it ends there."""
-    made = _nothing(s)
     if p.censor_at == "last_alive":
-        made["srcdom"], made["srcvar"] = "ADSL", "LSTALVDT"
-        return s["alive"], made, ("No event up to last contact", "Last known alive", "Origin: no contact after it")
+        words = ("No event up to last contact", "Last known alive", "Origin: no contact after it")
+        return _dated(s, s["alive"], srcdom="ADSL", srcvar="LSTALVDT"), words
     analyte = way.criteria[p.criterion].analyte
     day, row = found.counts.last_day(analyte)
     place = found.counts.of(analyte).record
     seq = found.counts.f["LBSEQ"].to_numpy()
-    made["srcdom"], made["srcvar"] = "LB", "LBDTC"
-    made["srcseq"] = np.where(row >= 0, seq[place[np.maximum(row, 0)]], np.nan) if len(place) else np.nan
+    number = np.where(row >= 0, seq[place[np.maximum(row, 0)]], np.nan) if len(place) else np.nan
     label = in_sentence(trial.analytes[analyte].label)
-    return day, made, ("No event up to last value", f"Last {label}", f"Origin: no {label} on or after it")
+    words = ("No event up to last value", f"Last {label}", f"Origin: no {label} on or after it")
+    return _dated(s, day, number, srcdom="LB", srcvar="LBDTC"), words
 
 
 # --- in words --------------------------------------------------------------------------------------------------------

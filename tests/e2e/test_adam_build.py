@@ -338,7 +338,8 @@ def test_an_interim_cut(tmp_path: Path) -> None:
 
 
 def test_the_package_is_whole(hospital: Result) -> None:
-    assert list(hospital.adam) == ["ADLB", "ADRS", "ADSL", "ADTTE"]
+    # no adverse event, no clinical event, no vital sign: no ADAE, ADCE, ADVS
+    assert list(hospital.adam) == ["ADCM", "ADEX", "ADLB", "ADRS", "ADSL", "ADTB", "ADTTE"]
     define = hospital.out / "adam/define.xml"
     assert (xsd_errors(define), broken_references(define), unreferenced(define)) == ([], [], [])
     text = define.read_text("utf-8")

@@ -43,7 +43,7 @@ NOT_TRACED = {
     "HO": {"HOENTPT", "HOGRPID"},
     "LB": {"LBDRVFL"},
 }
-COURSE = {"DS", "IE", "SE", "SV", "RELREC"}
+COURSE = {"DS", "DV", "IE", "SE", "SV", "RELREC"}
 """Made of the log, of the course of the subject or of other records; a resource stands behind some of their records only."""
 
 

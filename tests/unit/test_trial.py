@@ -752,10 +752,6 @@ def test_every_key_has_a_meaning(part: type[Part]) -> None:
     assert [n for n, f in part.model_fields.items() if not f.description] == []
 
 
-def test_documentation_is_in_step() -> None:
-    assert (ROOT / "docs/trial-definition.md").read_text("utf-8") == trial_reference()
-
-
 def test_documentation_names_every_setting_of_both_trials(trial: Trial) -> None:
     text = trial_reference()
     for name in (
