@@ -23,7 +23,7 @@ from adapter.output import MANIFEST, Addition
 from adapter.package import Package
 from adapter.results_displays import displays
 from adapter.sources.files import sha256_of
-from adapter.stats.analysis import not_built, tables_of
+from adapter.stats.analysis import MADE, not_built, tables_of
 from adapter.stats.html import page
 from adapter.stats.plan import Plan
 from adapter.stats.results import Table, results_csv
@@ -34,7 +34,8 @@ from adapter.writers.results_metadata import with_results
 FOLDER = "analysis"
 PAGE = "tables.html"
 RESULTS = "results.csv"
-USED = ("ADSL", "ADRS", "ADTTE", "ADAE", "ADLB")
+USED = ("ADSL", *MADE)
+MAJOR = "DVMAJFL"
 DEFINE = "adam/define.xml"
 
 
@@ -78,6 +79,8 @@ def analyse(out: str | os.PathLike[str], trial: str, overwrite: bool = False) ->
 
 def _write(package: Package, output: Addition, define: Path) -> Analysed:
     datasets: dict[str, pd.DataFrame] = {n: package.frame(n) for n in USED if n in package.files}
+    if "DV" in datasets:
+        datasets["DV"] = _deviations(package)
     missing = not_built(datasets)
     datasets = {n: f for n, f in datasets.items() if n not in missing}
     plan, lacking = _in_package(plan_of(package.trial), datasets)
@@ -99,6 +102,16 @@ def _write(package: Package, output: Addition, define: Path) -> Analysed:
     output.path("adam/define.html").write_bytes(define_html(document))
     output.path(MANIFEST).write_bytes(json_bytes(_manifest(package, output)))
     return Analysed(package.out / FOLDER, package.trial.study.id, cut, tuple(tables), gaps)
+
+
+def _deviations(package: Package) -> pd.DataFrame:
+    """Return DV with DVMAJFL of SUPPDV, empty where that does not say."""
+    dv = package.frame("DV")
+    supp = package.columns("SUPPDV", ("USUBJID", "IDVAR", "IDVARVAL", "QNAM", "QVAL"))
+    supp = supp[(supp["QNAM"] == MAJOR) & (supp["IDVAR"] == "DVSEQ")]
+    said = {(u, int(n)): v for u, n, v in zip(supp["USUBJID"], supp["IDVARVAL"], supp["QVAL"], strict=True)}
+    found = [said.get((u, int(n)), "") for u, n in zip(dv["USUBJID"], dv["DVSEQ"], strict=True)]
+    return dv.assign(**{MAJOR: pd.Series(found, index=dv.index, dtype="str")})
 
 
 def _in_package(plan: Plan, datasets: Mapping[str, pd.DataFrame]) -> tuple[Plan, list[str]]:

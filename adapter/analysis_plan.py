@@ -38,6 +38,7 @@ def plan_of(trial: Trial) -> Plan:
         confidence=float(a.confidence),
         not_evaluable_as=a.not_evaluable_as,
         related=trial.safety.related,
+        serious_criteria=trial.safety.serious_criteria,
         expected=trial.safety.toxicity.expected,
         sides=a.sides,
         continuity=a.difference_interval == "newcombe_continuity",

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import takewhile
 
+from adapter.stats.exposure import OBSERVED
 from adapter.stats.plan import Plan
 from adapter.stats.results import Result, Table
 from adapter.writers.results_metadata import AnalysisDataset, AnalysisResult, Display, Purpose, Where
 
-BY_PARAMETER = ("ADRS", "ADTTE", "ADLB")
+BY_PARAMETER = ("ADRS", "ADTTE", "ADLB", "ADEX", "ADTB")
 """Datasets whose tables have a part per PARAMCD (Result.section)."""
+TABULATIONS = ("DV",)
+"""Datasets that the define.xml of the analysis datasets does not define."""
 VARIABLES = {
-    "ADRS": ("AVALC",),
+    "ADRS": ("AVALC", "ANL01FL"),
     "ADTTE": ("AVAL", "CNSR", "STARTDT"),
+    "ADEX": ("AVAL", "AVISIT"),
+    "ADTB": ("AVAL", "AVISITN"),
     "ADAE": ("AEBODSYS", "AEDECOD", "AESER", "AETOXGR", "AEREL", "AESDTH", "DLTFL"),
+    "ADCE": ("CECAT", "CEDECOD"),
     "ADLB": ("BTOXGRL", "BTOXGRH", "ATOXGRL", "ATOXGRH"),
 }
-CONDITIONS = {
-    "ADAE": (Where("TRTEMFL", "Y"),),
-    "ADLB": (Where("ONTRTFL", "Y"),),
-}
+ON_THEIR_WAY = ("RFSTDT", "DCUTDT", "DTHFL", "EOSSTT")
+"""Variables of ADSL that say whose response is not known yet (efficacy.on_their_way)."""
 PRIMARY: Purpose = "PRIMARY OUTCOME MEASURE"
 SECONDARY: Purpose = "SECONDARY OUTCOME MEASURE"
 EXPLORATORY: Purpose = "EXPLORATORY OUTCOME MEASURE"
@@ -34,30 +39,43 @@ def _results(table: Table, plan: Plan) -> Iterator[AnalysisResult]:
     """Yield one analysis result per parameter, or per variable of ADSL; one for a table of events."""
     parts: dict[str, list[Result]] = {}
     for r in table.results:
-        parts.setdefault("" if table.dataset == "ADAE" else r.section, []).append(r)
+        by_section = table.dataset in (*BY_PARAMETER, "ADSL")
+        parts.setdefault(r.section if by_section else "", []).append(r)
     for section, found in parts.items():
-        labels = list(dict.fromkeys(r.label for r in found))
-        name = labels[0] if len(labels) == 1 else section
+        name = _common(list(dict.fromkeys(r.label for r in found))) or section
         yield AnalysisResult(
             section or "ALL",
             f"{table.title}: {name}" if section else table.title,
             _purpose(table, section, plan),
             tuple(_datasets(table, section, plan)),
             _documentation(table, found),
-            table.dataset if table.dataset in BY_PARAMETER else "",
+            table.dataset if table.dataset in BY_PARAMETER and section != OBSERVED else "",
         )
+
+
+def _common(labels: list[str]) -> str:
+    """Return what the labels of a part begin with, whole words before a comma or colon: `Sex` of `Sex: F`, `Sex: M`."""
+    if len(labels) == 1:
+        return labels[0]
+    same = "".join(c[0] for c in takewhile(lambda c: len(set(c)) == 1, zip(*labels, strict=False)))
+    return same[: max(same.rfind(", "), same.rfind(": "), 0)]
 
 
 def _datasets(table: Table, section: str, plan: Plan) -> Iterator[AnalysisDataset]:
     arm = "TRT01A" if plan.safety in (table.population, section) else "TRT01P"
     population = table.population or section
-    where = (Where(population, "Y"),) if population in plan.populations else ()
-    own = (section,) if table.dataset == "ADSL" and section not in plan.populations else ()
+    where = (Where(population, ("Y",)),) if population in plan.populations else ()
+    own: tuple[str, ...] = (section,) if table.dataset == "ADSL" and section not in plan.populations else ()
+    if table.dataset == "ADRS" and plan.horizon_days:
+        own = ON_THEIR_WAY
+    if table.dataset == "ADTTE" and any(t.delayed and t.paramcd == section for t in plan.times):
+        own = ("RANDDT",)
     yield AnalysisDataset("ADSL", where, (arm, *own))
-    if table.dataset != "ADSL":
-        chosen = (Where("PARAMCD", section),) if table.dataset in BY_PARAMETER else ()
-        conditions = (*chosen, *CONDITIONS.get(table.dataset, ()))
-        yield AnalysisDataset(table.dataset, conditions, VARIABLES[table.dataset])
+    if table.dataset not in ("ADSL", *TABULATIONS):
+        chosen = (Where("PARAMCD", (section,)),) if table.dataset in BY_PARAMETER and section != OBSERVED else ()
+        conditions = (*chosen, *(Where(c.variable, c.values, c.comparator) for c in table.conditions))
+        variables = (OBSERVED,) if section == OBSERVED else VARIABLES[table.dataset]
+        yield AnalysisDataset(table.dataset, conditions, variables)
 
 
 def _purpose(table: Table, section: str, plan: Plan) -> Purpose:

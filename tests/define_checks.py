@@ -11,7 +11,7 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
-from lxml import etree
+from lxml import etree, html
 
 _XLINK_HREF = "{http://www.w3.org/1999/xlink}href"
 _LEAF_REFERENCES = ("leafID", "ArchiveLocationID")
@@ -34,9 +34,11 @@ def xsd_errors(path: Path) -> list[str]:
 
 
 def broken_references(path: Path) -> list[str]:
-    """Follow every reference by OID, every leaf ID and every href; files lie in the folder of define.xml or below.
+    """Follow every reference by OID, every leaf ID and every href.
 
-    `StemOID="x"` must name an element `Stem` or `StemDef` with OID="x" (so `RoleCodeListOID` a CodeList).
+    `StemOID="x"` must name an element `Stem` or `StemDef` with OID="x" (so `RoleCodeListOID` a CodeList); `ParameterOID` of
+    Analysis Results Metadata the ItemDef of a PARAMCD. Files lie in the folder of define.xml or below; those of results
+    beside that folder, in `../analysis`. What stands behind # must be the id of one element of that page.
     """
     tree = _parse(path)
     elements = list(tree.iter(etree.Element))
@@ -45,19 +47,25 @@ def broken_references(path: Path) -> list[str]:
     found = [f"{kind} {oid} is defined {n} times" for (kind, oid), n in oids.items() if n > 1]
     found += [f"leaf {leaf} is defined {n} times" for leaf, n in leaves.items() if n > 1]
     kinds = {kind for kind, _ in oids}
+    parameters = {e.get("OID"): e.get("Name") for e in elements if _local(e.tag) == "ItemDef"}
     for e, name, value in _references(elements):
         if name in _LEAF_REFERENCES:
             resolved = value in leaves
+        elif name == "ParameterOID":
+            resolved = ("Item", value) in oids and parameters.get(value) == "PARAMCD"
         else:
             stem = name.removesuffix("OID")
             resolved = any(stem.endswith(kind) and (kind, value) in oids for kind in kinds)
         if not resolved:
             found.append(f"line {e.sourceline}: {_local(e.tag)}/@{name} {value!r} is not defined")
     for href in _hrefs(tree, elements):
-        target = path.parent / href
-        inside = target.resolve().is_relative_to(path.parent.resolve())
-        if not inside or not target.is_file():
+        name, _, anchor = href.partition("#")
+        target = (path.parent / name).resolve()
+        beside = name.startswith("../analysis/") and target.is_relative_to(path.parent.parent.resolve() / "analysis")
+        if not (beside or target.is_relative_to(path.parent.resolve())) or not target.is_file():
             found.append(f"href {href!r} is no file beside {path.name}")
+        elif anchor and _ids(target)[anchor] != 1:
+            found.append(f"href {href!r}: {_ids(target)[anchor]} elements of that page have the id")
     return found
 
 
@@ -81,6 +89,10 @@ def unreferenced(path: Path) -> list[str]:
 def _schema() -> etree.XMLSchema:
     with resources.as_file(resources.files("odmlib") / "schemas") as folder:
         return etree.XMLSchema(_parse(folder / "define/2.1/define2-1-0.xsd"))
+
+
+def _ids(page: Path) -> Counter[str]:
+    return Counter(str(e.get("id")) for e in html.parse(str(page)).iter() if e.get("id"))
 
 
 def _parse(path: Path) -> etree._ElementTree:

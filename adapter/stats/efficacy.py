@@ -31,7 +31,7 @@ def response_table(adsl: pd.DataFrame, adrs: pd.DataFrame, plan: Plan, role: Rol
     population = population or plan.population
     table = Table(
         f"response-{role}-{population.lower()}",
-        f"{_TITLES[role]}, {plan.populations.get(population, population)}",
+        f"{_TITLES[role]}, {plan.label_of(population)}",
         (*plan.arms, plan.comparison),
         "ADRS",
         population,
@@ -39,19 +39,30 @@ def response_table(adsl: pd.DataFrame, adrs: pd.DataFrame, plan: Plan, role: Rol
             "Not evaluable counts as no response."
             if plan.not_evaluable_as == "non_responder"
             else "Subjects who are not evaluable are left out.",
-            "One-sided: the first arm has the higher rate.",
+            *(_compared(plan) if role != "descriptive" else ()),
         ),
     )
     subjects = subjects_of(adsl, plan, population)
-    waiting = on_their_way(adsl, plan.horizon_days) if plan.horizon_days else frozenset()
+    table.sizes = plan.sizes(subjects)
+    waiting = on_their_way(adsl, plan.horizon_days) if plan.horizon_days and len(subjects) else frozenset()
     needed = ["USUBJID", "PARAMCD", "AVALC", *([IN_ANALYSIS] if IN_ANALYSIS in adrs.columns else [])]
     records = columns_of(adrs, "ADRS", needed)
+    flag = f", {IN_ANALYSIS} = Y" if IN_ANALYSIS in records.columns else ""
     for response in plan.responses:
         if response.role == role:
-            _add(table, answers(subjects, records, response, waiting), response, plan)
+            _add(table, answers(subjects, records, response, waiting), response, plan, flag)
     if role == "primary" and plan.multiplicity == "holm":
         _adjust(table, plan)
     return table
+
+
+def _compared(plan: Plan) -> tuple[str, ...]:
+    adjusted = "" if plan.multiplicity == "holm" else " P values are not adjusted for the number of parameters."
+    way = f"Before study day {plan.horizon_days} only responders, and who died or left, are in the denominator."
+    return (
+        f"Difference: {plan.first} minus {plan.second}. One-sided: the first arm has the higher rate.{adjusted}",
+        *((way,) if plan.horizon_days else ()),
+    )
 
 
 def on_their_way(adsl: pd.DataFrame, horizon: int) -> frozenset[str]:
@@ -59,7 +70,7 @@ def on_their_way(adsl: pd.DataFrame, horizon: int) -> frozenset[str]:
 
     ADSL: RFSTDT, DCUTDT, DTHFL, EOSSTT (ONGOING or empty: has not left).
     """
-    s = columns_of(adsl, "ADSL", ["USUBJID", "DTHFL", "EOSSTT"])
+    s = columns_of(adsl, "ADSL", ["USUBJID"], optional=("DTHFL", "EOSSTT"))
     start, cut = (day_numbers(adsl, "ADSL", v).reset_index(drop=True) for v in ("RFSTDT", "DCUTDT"))
     waiting = (start + horizon - 1 > cut) & (s["DTHFL"] != "Y") & s["EOSSTT"].isin(["", "ONGOING"])
     return frozenset(s.loc[waiting, "USUBJID"])
@@ -101,11 +112,11 @@ def _adjust(table: Table, plan: Plan) -> None:
         )
 
 
-def _add(table: Table, found: pd.DataFrame, response: Response, plan: Plan) -> None:
+def _add(table: Table, found: pd.DataFrame, response: Response, plan: Plan, flag: str) -> None:
     yes = found["AVALC"].isin(response.responders)
     unknown = (found["AVALC"] == NOT_EVALUABLE) & ~yes
     counted = ~unknown if plan.not_evaluable_as == "excluded" else pd.Series(True, index=found.index)
-    selection = f"PARAMCD = {response.paramcd}"
+    selection = f"PARAMCD = {response.paramcd}{flag}"
     responder = f"{selection}, AVALC in {', '.join(response.responders)}"
     name, section = response.label, response.paramcd
     counts: list[tuple[int, int]] = []

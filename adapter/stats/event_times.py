@@ -18,6 +18,10 @@ from adapter.stats.times import Times, times_of
 
 STATUS = {0: 1, 1: 0, 2: 2}
 """CNSR -> status of adapter.stats.times: 0 is the event, 1 censored, 2 the competing event."""
+VARIANCES = {
+    "aalen": "Aalen's (as R's cmprsk and SAS)",
+    "jackknife": "infinitesimal jackknife (as R's survival)",
+}
 QUARTILES = (0.25, 0.5, 0.75)
 
 
@@ -31,22 +35,28 @@ def time_table(adsl: pd.DataFrame, adtte: pd.DataFrame, plan: Plan, population: 
     population = population or plan.population
     table = Table(
         f"time-to-event-{population.lower()}",
-        f"Time to event, {plan.populations.get(population, population)}",
+        f"Time to event, {plan.label_of(population)}",
         (*plan.arms, plan.comparison),
         "ADTTE",
         population,
         (
-            "With competing events: cumulative incidence, never 1 - Kaplan-Meier, which would overstate it.",
-            "Where a parameter starts before randomisation, subjects are at risk from the day of randomisation.",
+            "With competing events: cumulative incidence, never 1 - Kaplan-Meier, which would overstate it. "
+            f"Variance: {VARIANCES[plan.variance]}.",
+            "Survival: Kaplan-Meier, Greenwood's variance. All intervals on the log-log scale.",
+            "Where a parameter starts before randomisation, subjects are at risk from the day of randomisation; hazards are "
+            "then compared, because Gray's test is not defined.",
+            f"Hazard ratio: {plan.first} to {plan.second}. P values are two-sided and not adjusted for the number of "
+            "parameters.",
         ),
     )
     subjects = subjects_of(adsl, plan, population)
-    if any(t.delayed for t in plan.times):
+    table.sizes = plan.sizes(subjects)
+    if any(t.delayed for t in plan.times) and len(subjects):
         subjects = subjects.merge(_dates(adsl, "ADSL", "RANDDT"), on="USUBJID")
     for parameter in plan.times:
         own = adtte[adtte["PARAMCD"] == parameter.paramcd] if "PARAMCD" in adtte.columns else adtte
         records = columns_of(own, "ADTTE", ["USUBJID", "PARAMCD"], ["AVAL", "CNSR"])
-        if parameter.delayed:
+        if parameter.delayed and len(subjects):
             records = records.merge(_dates(own, "ADTTE", "STARTDT"), on="USUBJID")
         _add(table, subjects.merge(_checked(records, parameter), on="USUBJID"), parameter, plan)
     return table
@@ -72,7 +82,7 @@ def _dates(frame: pd.DataFrame, name: str, variable: str) -> pd.DataFrame:
 def times_in(found: pd.DataFrame, delayed: bool) -> tuple[Times, pd.DataFrame]:
     """Return the times of subjects (AVAL, CNSR; RANDDT, STARTDT), and their rows without those who were never at risk."""
     status = found["CNSR"].astype(int).map(STATUS).to_numpy()
-    if not delayed:
+    if not delayed or not len(found):
         return times_of(found["AVAL"], status), found
     entry = found["RANDDT"] - found["STARTDT"]
     if entry.isna().any():
@@ -85,14 +95,15 @@ def _add(table: Table, found: pd.DataFrame, parameter: TimeTo, plan: Plan) -> No
     for arm in plan.arms:
         times, _ = times_in(found[found["ARM"] == arm], parameter.delayed)
         where, n = (section, name, arm), len(times)
-        counts = [("subjects", n), ("events", int((times.status == 1).sum()))]
+        counts = [("subjects", n, "", n), ("events", int((times.status == 1).sum()), ", CNSR = 0", n)]
         if parameter.competing:
-            counts.append(("competing events", int((times.status == 2).sum())))
-        counts.append(("censored", int((times.status == 0).sum())))
+            counts.append(("competing events", int((times.status == 2).sum()), ", CNSR = 2", n))
+        counts.append(("censored", int((times.status == 0).sum()), ", CNSR = 1", n))
         if parameter.delayed:
-            counts.append(("left out: ended before randomisation", times.left_out))
-        for statistic, count in counts:
-            table.add(where, statistic, count, "subjects", selection=selection, subjects=n)
+            out = times.left_out
+            counts.append(("left out: ended before randomisation", out, ", AVAL <= RANDDT - STARTDT", n + out))
+        for statistic, count, condition, of in counts:
+            table.add(where, statistic, count, "subjects", selection=f"{selection}{condition}", subjects=of)
         if parameter.competing:
             _incidence(table, where, times, parameter, plan)
         else:

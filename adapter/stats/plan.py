@@ -60,7 +60,8 @@ class Plan:
     sides: p values of Fisher's test (rates.SIDES). continuity: of Newcombe's interval. multiplicity: over the primary
     parameters, on the first of the sides. horizon_days: at an interim cut a subject without a response whose horizon (a
     study day) lies after the cut, and who neither died nor left, is in no denominator; 0: no such rule.
-    related: values of AEREL that mean related. expected: laboratory tests abnormal by the underlying disease.
+    related: values of AEREL that mean related. serious_criteria: variables of ADAE, each Y where it makes an event serious.
+    expected: laboratory tests abnormal by the underlying disease.
     """
 
     first: str
@@ -76,6 +77,7 @@ class Plan:
     not_evaluable_as: Literal["non_responder", "excluded"] = "non_responder"
     variance: Literal["aalen", "jackknife"] = "aalen"
     related: tuple[str, ...] = ()
+    serious_criteria: tuple[str, ...] = ()
     expected: tuple[str, ...] = ()
     severe_grade: int = 3
     sides: tuple[str, ...] = ("two-sided", "one-sided")
@@ -90,6 +92,13 @@ class Plan:
     @property
     def comparison(self) -> str:
         return f"{self.first} vs {self.second}"
+
+    def sizes(self, subjects: pd.DataFrame) -> dict[str, int]:
+        """Return arm -> number of subjects (rows with ARM)."""
+        return {a: int((subjects["ARM"] == a).sum()) for a in self.arms}
+
+    def label_of(self, population: str) -> str:
+        return self.populations.get(population, population)
 
 
 def subjects_of(adsl: pd.DataFrame, plan: Plan, population: str, arm: str = "TRT01P") -> pd.DataFrame:

@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from io import StringIO
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -47,9 +47,28 @@ class Result:
 COLUMNS = tuple(f.name for f in fields(Result))
 
 
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A condition on the records of a dataset, with the comparators of Define-XML."""
+
+    variable: str
+    values: tuple[str, ...]
+    comparator: Literal["EQ", "IN", "GE"] = "EQ"
+
+    def __str__(self) -> str:
+        return f"{self.variable} {COMPARED[self.comparator]} {', '.join(self.values)}"
+
+
+COMPARED = {"EQ": "=", "IN": "in", "GE": ">="}
+
+
 @dataclass(slots=True)
 class Table:
-    """A table: its results in the order of its rows, and the groups in the order of its columns."""
+    """A table: its results in the order of its rows, and the groups in the order of its columns.
+
+    sizes: group -> subjects of the population in it (N of the heading). conditions: what all its records of
+    `dataset` fulfil. headed: a section stands above its rows, as a class above its terms.
+    """
 
     id: str
     title: str
@@ -57,6 +76,9 @@ class Table:
     dataset: str
     population: str
     footnotes: tuple[str, ...] = ()
+    sizes: dict[str, int] = field(default_factory=dict)
+    conditions: tuple[Condition, ...] = ()
+    headed: bool = False
     results: list[Result] = field(default_factory=list)
 
     def add(
@@ -127,8 +149,12 @@ def _cell(value: object) -> str:
     return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
-def columns_of(frame: pd.DataFrame, name: str, needed: Sequence[str], numeric: Sequence[str] = ()) -> pd.DataFrame:
+def columns_of(
+    frame: pd.DataFrame, name: str, needed: Sequence[str], numeric: Sequence[str] = (), optional: Sequence[str] = ()
+) -> pd.DataFrame:
     """Return some columns of a dataset; text without missing values, `numeric` ones as float with NaN.
+
+    optional: texts that a package leaves out where no record has one; they are then empty.
 
     Raises InputError for a column that is not there, naming the dataset, or one that holds no numbers.
     """
@@ -138,6 +164,11 @@ def columns_of(frame: pd.DataFrame, name: str, needed: Sequence[str], numeric: S
     out: dict[str, pd.Series[Any]] = {}
     for c in needed:
         out[c] = frame[c].astype(object).where(frame[c].notna(), "").astype("str")
+    for c in optional:
+        there = (
+            frame[c].astype(object).where(frame[c].notna(), "") if c in frame.columns else pd.Series("", frame.index)
+        )
+        out[c] = there.astype("str")
     for c in numeric:
         try:
             out[c] = pd.to_numeric(frame[c]).astype("float64")

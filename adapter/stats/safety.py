@@ -1,193 +1,274 @@
-"""The tables of safety (protocol §7, §10): adverse events by subject and event, serious ones apart, laboratory shifts."""
+"""The tables of safety (protocol §7, §10): adverse events by subject and event, serious ones apart; deviations (§8)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import pandas as pd
 
 from adapter.stats.plan import Plan, subjects_of
 from adapter.stats.rates import proportion
-from adapter.stats.results import Table, columns_of
+from adapter.stats.results import Condition, Table, columns_of
+from adapter.stats.subjects import add_share
 
 NOT_CODED = "(not coded)"
 ADAE = ("USUBJID", "TRTEMFL", "AEBODSYS", "AEDECOD", "AETERM", "AESER", "AETOXGR", "AEREL", "AESDTH", "DLTFL")
-ADLB = ("USUBJID", "PARAMCD", "PARAM", "ONTRTFL", "BTOXGRL", "BTOXGRH", "ATOXGRL", "ATOXGRH")
-GRADES = ("0", "1", "2", "3", "4")
+ADCE = ("USUBJID", "TRTEMFL", "CETERM")
+DV = ("USUBJID", "DVTERM", "DVMAJFL")
+AE_GRADES = (1, 2, 3, 4, 5)
 MISSING = "missing"
+YES = ("Y",)
+EMERGENT = Condition("TRTEMFL", YES)
+EVENTS = {"DV": "deviations"}
+SERIOUS = {
+    "AESDTH": "death",
+    "AESLIFE": "life-threatening",
+    "AESHOSP": "hospitalisation",
+    "AESDISAB": "disability",
+    "AESMIE": "other medically important",
+    "AESCONG": "congenital anomaly",
+}
+"""Variable of a criterion -> its name in the table."""
 
-Condition = Callable[[pd.DataFrame], "pd.Series[bool]"]
+Flags: TypeAlias = "pd.Series[bool]"
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Variables of a table by class and term: `of` the class, `term`, `reported` where that is empty; words of its rows."""
+
+    of: str
+    term: str
+    reported: str
+    every: str
+    below: str
+    missing: str = NOT_CODED
+
+
+CLASSES = Names("AEBODSYS", "AEDECOD", "AETERM", "Any event", "Any term")
+CATEGORIES = Names("CECAT", "CEDECOD", "CETERM", "Any event", "Any term", "(no category)")
+DEVIATIONS = Names("DVCAT", "DVDECOD", "DVTERM", "Any deviation", "", "(no category)")
 
 
 def adverse_event_tables(adsl: pd.DataFrame, adae: pd.DataFrame, plan: Plan) -> list[Table]:
-    """Return the tables of treatment-emergent adverse events: overview, by class and term, serious ones, by worst grade.
+    """Return the tables of treatment-emergent adverse events: overview, by class and term (all, related, severe, serious,
+    dose-limiting), by worst grade, and by term and worst grade.
 
     By treatment given (TRT01A) in the safety population; events of others are in none of them. Each subject counts once
     per row, with its worst grade; each record of ADAE is one event.
     """
     subjects = subjects_of(adsl, plan, plan.safety, "TRT01A")
-    ae = columns_of(adae, "ADAE", ADAE)
+    groups = sorted(c for c in adae.columns if re.fullmatch(r"CQ\d\dNAM", str(c)))
+    more = [v for v in (*plan.serious_criteria, "UNRESFL") if v in adae.columns and v not in ADAE]
+    ae = columns_of(adae, "ADAE", [*ADAE, *groups, *more])
     ae = ae.merge(subjects, on="USUBJID")
     ae = ae[ae["TRTEMFL"] == "Y"]
-    size = {a: int((subjects["ARM"] == a).sum()) for a in plan.arms}
-    serious = ae[ae["AESER"] == "Y"]
+    size = plan.sizes(subjects)
+    severe = Condition("AETOXGR", (str(plan.severe_grade),), "GE")
     return [
-        _overview(ae, size, plan),
-        _by_term("ae-by-term", "Adverse events by class and term", "TRTEMFL = Y", ae, size, plan),
-        _by_term(
-            "ae-serious", "Serious adverse events by class and term", "TRTEMFL = Y, AESER = Y", serious, size, plan
+        _overview(ae, size, plan, groups, more),
+        *(
+            _by_term(name, title, ae, size, plan, condition)
+            for name, title, condition in (
+                ("ae-by-term", "Adverse events by class and term", None),
+                ("ae-related", "Related adverse events by class and term", Condition("AEREL", plan.related, "IN")),
+                ("ae-severe", f"Adverse events of grade {plan.severe_grade} or higher by class and term", severe),
+                ("ae-serious", "Serious adverse events by class and term", Condition("AESER", YES)),
+                ("ae-dose-limiting", "Dose-limiting toxicities by class and term", Condition("DLTFL", YES)),
+            )
         ),
         _by_grade(ae, size, plan),
+        _by_term_and_grade(ae, size, plan),
     ]
 
 
-def _conditions(plan: Plan) -> dict[str, tuple[str, Condition]]:
-    severe = plan.severe_grade
-    related = f"AEREL in {', '.join(plan.related)}"
-    return {
-        "Any": ("", lambda e: e["USUBJID"] != ""),
-        "Related to treatment": (related, lambda e: e["AEREL"].isin(plan.related)),
-        "Serious": ("AESER = Y", lambda e: e["AESER"] == "Y"),
-        "Serious and related": (
-            f"AESER = Y, {related}",
-            lambda e: (e["AESER"] == "Y") & e["AEREL"].isin(plan.related),
-        ),
-        f"Grade {severe} or higher": (f"AETOXGR >= {severe}", lambda e: _grade(e) >= severe),
-        "Grade not known": ("AETOXGR missing", lambda e: _grade(e).isna()),
-        "Death": ("AESDTH = Y", lambda e: e["AESDTH"] == "Y"),
-        "Dose-limiting": ("DLTFL = Y", lambda e: e["DLTFL"] == "Y"),
-    }
+def clinical_event_table(adsl: pd.DataFrame, adce: pd.DataFrame, plan: Plan) -> Table:
+    """Return the clinical events after treatment (infections, GVHD, graft failure, relapse ...) by category and term.
+
+    As adverse events: by treatment given in the safety population, each subject once per row.
+    """
+    subjects = subjects_of(adsl, plan, plan.safety, "TRT01A")
+    ce = columns_of(adce, "ADCE", ADCE, optional=("CECAT", "CEDECOD")).merge(subjects, on="USUBJID")
+    ce = ce[ce["TRTEMFL"] == "Y"]
+    table = _table(
+        "clinical-events", "Clinical events by category and term", plan, plan.sizes(subjects), "ADCE", EMERGENT
+    )
+    _terms(table, ce, CATEGORIES, plan)
+    return table
+
+
+def deviation_table(adsl: pd.DataFrame, dv: pd.DataFrame, plan: Plan) -> Table:
+    """Return the protocol deviations of the main population by planned arm: major ones, then by category and coded term.
+
+    dv: DV of the tabulations with DVMAJFL of SUPPDV (ADaM has no dataset of them).
+    """
+    subjects = subjects_of(adsl, plan, plan.population)
+    found = columns_of(dv, "DV", DV, optional=("DVCAT", "DVDECOD")).merge(subjects, on="USUBJID")
+    title = f"Protocol deviations, {plan.label_of(plan.population)}"
+    said = "Of the tabulation datasets DV and SUPPDV. Major deviations exclude from the per-protocol analysis."
+    table = Table("deviations", title, plan.arms, "DV", plan.population, (said,), plan.sizes(subjects), headed=True)
+    for label, own, condition in (
+        ("Any", found, ""),
+        ("Major", found[found["DVMAJFL"] == "Y"], "DVMAJFL = Y"),
+    ):
+        _counts(table, "Any deviation", label, condition, own)
+    _classes(table, found, DEVIATIONS, "")
+    return table
+
+
+def _conditions(
+    plan: Plan, groups: Sequence[str], more: Sequence[str], ae: pd.DataFrame
+) -> Iterator[tuple[str, str, Flags]]:
+    """Yield (label, selection, which events) of the rows of the overview."""
+    related, serious, grade = ae["AEREL"].isin(plan.related), ae["AESER"] == "Y", _grade(ae)
+    among = str(Condition("AEREL", plan.related, "IN"))
+    yield "Any", "", ae["USUBJID"] != ""
+    yield "Related to treatment", among, related
+    yield "Serious", "AESER = Y", serious
+    yield "Serious and related", f"AESER = Y, {among}", serious & related
+    for criterion in plan.serious_criteria:
+        if criterion in (*ADAE, *more):
+            yield f"Serious: {SERIOUS.get(criterion, criterion)}", f"{criterion} = Y", ae[criterion] == "Y"
+    yield f"Grade {plan.severe_grade} or higher", f"AETOXGR >= {plan.severe_grade}", grade >= plan.severe_grade
+    yield "Grade not known", "AETOXGR missing", grade.isna()
+    yield "Dose-limiting", "DLTFL = Y", ae["DLTFL"] == "Y"
+    if "UNRESFL" in more:
+        yield "Unresolved at last contact", "UNRESFL = Y", ae["UNRESFL"] == "Y"
+    for column in groups:
+        for name in sorted(set(ae[column]) - {""}):
+            yield f"Group: {name}", f"{column} = {name}", ae[column] == name
 
 
 def _grade(events: pd.DataFrame) -> pd.Series[float]:
     return pd.to_numeric(events["AETOXGR"], errors="coerce")
 
 
-def _table(name: str, title: str, plan: Plan, dataset: str = "ADAE", *footnotes: str) -> Table:
-    label = plan.populations.get(plan.safety, plan.safety)
-    return Table(name, f"{title}, {label}", plan.arms, dataset, plan.safety, footnotes)
+def _table(
+    name: str,
+    title: str,
+    plan: Plan,
+    size: dict[str, int],
+    dataset: str,
+    *conditions: Condition,
+    footnotes: tuple[str, ...] = (),
+) -> Table:
+    title = f"{title}, {plan.label_of(plan.safety)}"
+    said = (*footnotes, "By treatment given (TRT01A).")
+    return Table(name, title, plan.arms, dataset, plan.safety, said, dict(size), conditions)
 
 
-def _overview(ae: pd.DataFrame, size: dict[str, int], plan: Plan) -> Table:
-    table = _table("ae-overview", "Treatment-emergent adverse events", plan)
-    for label, (condition, holds) in _conditions(plan).items():
-        selection = f"TRTEMFL = Y, {condition}".rstrip(", ")
-        _counts(table, "overview", label, selection, ae[holds(ae)], size, plan.confidence)
+def _overview(ae: pd.DataFrame, size: dict[str, int], plan: Plan, groups: Sequence[str], more: Sequence[str]) -> Table:
+    table = _table("ae-overview", "Treatment-emergent adverse events", plan, size, "ADAE", EMERGENT)
+    for label, condition, holds in _conditions(plan, groups, more, ae):
+        _counts(table, "overview", label, condition, ae[holds], plan.confidence)
     return table
 
 
 def _counts(
-    table: Table,
-    section: str,
-    label: str,
-    selection: str,
-    events: pd.DataFrame,
-    size: dict[str, int],
-    confidence: float | None = None,
+    table: Table, section: str, label: str, selection: str, events: pd.DataFrame, confidence: float | None = None
 ) -> None:
     """Add subjects, their share (with an exact interval where a confidence is given) and events of each arm."""
-    for arm, n in size.items():
-        mine = events[events["ARM"] == arm]
+    selection = ", ".join(filter(None, (*map(str, table.conditions), selection)))
+    unit = EVENTS.get(table.dataset, "events")
+    for arm in table.groups:
+        n, mine = table.sizes[arm], events[events["ARM"] == arm]
         x, where = mine["USUBJID"].nunique(), (section, label, arm)
         table.add(where, "subjects", x, "subjects", selection=selection, subjects=n)
         if confidence is not None:
             share = proportion(x, n, confidence)
             table.add(where, "share", share, "proportion", selection=selection, subjects=n, confidence=confidence)
         else:
-            why = "" if n else "no subjects"
-            value = x / n if n else None
-            table.add(
-                where,
-                "share",
-                value,
-                "proportion",
-                selection=selection,
-                subjects=n,
-                method="descriptive",
-                why=why,
-            )
-        table.add(where, "events", len(mine), "events", selection=selection, subjects=n)
+            add_share(table, where, x, n, selection)
+        table.add(where, unit, len(mine), "events", selection=selection, subjects=n)
 
 
-def _by_term(name: str, title: str, selection: str, ae: pd.DataFrame, size: dict[str, int], plan: Plan) -> Table:
-    """Return classes, and terms below each, the most frequent (in subjects of both arms) first, then by name."""
-    table = _table(name, title, plan)
-    ae = ae.assign(
-        AEBODSYS=ae["AEBODSYS"].where(ae["AEBODSYS"] != "", NOT_CODED),
-        AEDECOD=ae["AEDECOD"].where(ae["AEDECOD"] != "", ae["AETERM"] + f" {NOT_CODED}"),
-    )
-    for body_system in _frequent(ae, "AEBODSYS"):
-        own = ae[ae["AEBODSYS"] == body_system]
-        place = f"{selection}, AEBODSYS = {body_system}"
-        _counts(table, body_system, "Any term", place, own, size)
-        for term in _frequent(own, "AEDECOD"):
-            _counts(table, body_system, term, f"{place}, AEDECOD = {term}", own[own["AEDECOD"] == term], size)
+def _by_term(
+    name: str, title: str, ae: pd.DataFrame, size: dict[str, int], plan: Plan, condition: Condition | None
+) -> Table:
+    more = () if condition is None else (condition,)
+    table = _table(name, title, plan, size, "ADAE", EMERGENT, *more)
+    if condition is not None and condition.comparator == "GE":
+        ae = ae[_grade(ae) >= float(condition.values[0])]
+    elif condition is not None:
+        ae = ae[ae[condition.variable].isin(condition.values)]
+    _terms(table, ae, CLASSES, plan)
     return table
 
 
-def _frequent(ae: pd.DataFrame, column: str) -> list[str]:
-    counts = ae.groupby(column)["USUBJID"].nunique()
-    return sorted(counts.index, key=lambda name: (-int(counts[name]), name))
+def _terms(table: Table, events: pd.DataFrame, names: Names, plan: Plan) -> None:
+    table.headed = True
+    _counts(table, names.every, "Any", "", events, plan.confidence)
+    _classes(table, events, names, names.below)
+
+
+def _classes(table: Table, events: pd.DataFrame, names: Names, below: str) -> None:
+    """Add classes, and terms below each, the most frequent (in subjects of both arms) first, then by name."""
+    for name, place, own in _named(events, names.of, names.of, names.missing):
+        if below:
+            _counts(table, name, below, place, own)
+        for term, selection, mine in _named(own, names.term, names.reported, NOT_CODED):
+            _counts(table, name, term, f"{place}, {selection}", mine)
+
+
+def _named(events: pd.DataFrame, column: str, instead: str, missing: str) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """Yield (name, selection, records) of the values of a column; where it is empty, those of another one and `missing`."""
+    found = {}
+    for value, own in events[events[column] != ""].groupby(column):
+        found[str(value)] = (f"{column} = {value}", own)
+    empty = events[events[column] == ""]
+    if instead == column:
+        if len(empty):
+            found[missing] = (f"{column} missing", empty)
+    else:
+        for value, own in empty.groupby(instead):
+            found[f"{value} {missing}"] = (f"{column} missing, {instead} = {value}", own)
+    for name in sorted(found, key=lambda n: (-found[n][1]["USUBJID"].nunique(), n)):
+        yield name, *found[name]
+
+
+def _worst(ae: pd.DataFrame) -> pd.DataFrame:
+    """Return one record per subject with WORST, its highest grade; NaN where no event has one."""
+    worst = _grade(ae).groupby(ae["USUBJID"]).max()
+    return ae.drop_duplicates("USUBJID").assign(WORST=lambda e: e["USUBJID"].map(worst).astype("float64"))
 
 
 def _by_grade(ae: pd.DataFrame, size: dict[str, int], plan: Plan) -> Table:
-    """Return the subjects by their worst grade; a subject with no grade at all counts as missing."""
-    table = _table("ae-worst-grade", "Subjects by worst grade of adverse events", plan)
-    worst = _grade(ae).groupby(ae["USUBJID"]).max()
-    events = ae.drop_duplicates("USUBJID").assign(WORST=lambda e: e["USUBJID"].map(worst))
-    for grade in (1, 2, 3, 4, 5, None):
-        mine = events[events["WORST"].isna() if grade is None else events["WORST"] == grade]
-        label, text = (MISSING, "no AETOXGR") if grade is None else (f"Grade {grade}", f"maximum of AETOXGR = {grade}")
+    """Return the subjects by their worst grade; a subject with no grade at all counts as missing. The rows add up to N."""
+    table = _table("ae-worst-grade", "Subjects by worst grade of adverse events", plan, size, "ADAE", EMERGENT)
+    one = _worst(ae)
+    for label, text, mine in (
+        *((f"Grade {g}", f"maximum of AETOXGR = {g}", one[one["WORST"] == g]) for g in AE_GRADES),
+        (MISSING, "no AETOXGR", one[one["WORST"].isna()]),
+        ("No event", "", None),
+    ):
         for arm, n in size.items():
-            x = int((mine["ARM"] == arm).sum())
-            table.add(
-                ("worst grade", label, arm), "subjects", x, "subjects", selection=f"TRTEMFL = Y, {text}", subjects=n
-            )
+            x = int(((one if mine is None else mine)["ARM"] == arm).sum())
+            where, x = ("worst grade", label, arm), n - x if mine is None else x
+            selection = f"{EMERGENT}, {text}" if text else f"no record with {EMERGENT}"
+            table.add(where, "subjects", x, "subjects", selection=selection, subjects=n)
+            add_share(table, where, x, n, selection)
     return table
 
 
-def shift_table(adsl: pd.DataFrame, adlb: pd.DataFrame, plan: Plan) -> Table:
-    """Return the shifts of CTCAE grades: subjects by baseline grade and worst grade under treatment, by test and direction.
-
-    ADLB: PARAMCD, PARAM, BTOXGRL, BTOXGRH, ATOXGRL, ATOXGRH, and ONTRTFL = Y for records after the start of treatment.
-    Subjects without such a record of a test are not in its rows. Rows without any subject are left out.
-    """
-    table = _table(
-        "lab-shift",
-        "Shift of laboratory grades from baseline to worst under treatment",
-        plan,
-        "ADLB",
-        "Grades by CTCAE; missing: the grade is not known.",
-    )
-    subjects = subjects_of(adsl, plan, plan.safety, "TRT01A")
-    lb = columns_of(adlb, "ADLB", ADLB)
-    lb = lb[lb["ONTRTFL"] == "Y"].merge(subjects, on="USUBJID")
-    for testcd, own in lb.groupby("PARAMCD", sort=True):
-        for letter, direction in (("L", "low"), ("H", "high")):
-            if (own[f"ATOXGR{letter}"] != "").any():
-                mark = ", expected, underlying disease" if testcd in plan.expected else ""
-                _shifts(table, own, f"{own['PARAM'].iloc[0]}, {direction}{mark}", letter, plan)
+def _by_term_and_grade(ae: pd.DataFrame, size: dict[str, int], plan: Plan) -> Table:
+    """Return the subjects with each term by the worst grade that it had; grades that nobody has are left out."""
+    title = "Adverse events by class, term and worst grade"
+    table = _table("ae-term-grade", title, plan, size, "ADAE", EMERGENT)
+    table.headed = True
+    for name, place, own in _named(ae, CLASSES.of, CLASSES.of, CLASSES.missing):
+        for term, selection, mine in _named(own, CLASSES.term, CLASSES.reported, NOT_CODED):
+            one = _worst(mine)
+            for grade in (*AE_GRADES, None):
+                with_it = one[one["WORST"].isna() if grade is None else one["WORST"] == grade]
+                if not len(with_it):
+                    continue
+                text = f"maximum of AETOXGR = {grade}" if grade else "no AETOXGR"
+                for arm, n in size.items():
+                    x = int((with_it["ARM"] == arm).sum())
+                    where, statistic = (name, term, arm), f"grade {grade}" if grade else "grade missing"
+                    chosen = f"{EMERGENT}, {place}, {selection}, {text}"
+                    table.add(where, statistic, x, "subjects", selection=chosen, subjects=n)
     return table
-
-
-def _shifts(table: Table, own: pd.DataFrame, label: str, letter: str, plan: Plan) -> None:
-    testcd = str(own["PARAMCD"].iloc[0])
-    one = own.groupby("USUBJID").agg(
-        ARM=("ARM", "first"), base=(f"BTOXGR{letter}", "max"), worst=(f"ATOXGR{letter}", "max")
-    )
-    one = one.replace({"base": {"": MISSING}, "worst": {"": MISSING}})
-    for base in (*GRADES, MISSING):
-        for worst in (*GRADES, MISSING):
-            here = one[(one["base"] == base) & (one["worst"] == worst)]
-            if not len(here):
-                continue
-            for arm in plan.arms:
-                n = int((one["ARM"] == arm).sum())
-                table.add(
-                    (testcd, label, arm),
-                    f"{base} to {worst}",
-                    int((here["ARM"] == arm).sum()),
-                    "subjects",
-                    selection=f"PARAMCD = {testcd}, ONTRTFL = Y, BTOXGR{letter} {base}, worst ATOXGR{letter} {worst}",
-                    subjects=n,
-                )

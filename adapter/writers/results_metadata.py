@@ -26,10 +26,10 @@ Reason = Literal["SPECIFIED IN PROTOCOL", "SPECIFIED IN SAP", "DATA DRIVEN", "RE
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """A condition on the records of a dataset: variable, comparator, value."""
+    """A condition on the records of a dataset: variable, comparator, values (several with IN)."""
 
     variable: str
-    value: str
+    values: tuple[str, ...]
     comparator: Comparator = "EQ"
 
 
@@ -67,8 +67,9 @@ class Display:
 def with_results(document: bytes, displays: Sequence[Display], href: str, title: str, code: tuple[str, str]) -> bytes:
     """Return a define.xml with Analysis Results Metadata.
 
-    href, title: the file that shows the displays, relative to define.xml. code: the language and the command that made
-    them. A variable that the document does not define is left out; a dataset that it does not define is an InputError.
+    href, title: the page that shows the displays, relative to define.xml, each at the anchor of its name. code: the
+    language and the command that made them. A variable that the document does not define is left out; a dataset that it
+    does not define is an InputError.
     """
     try:
         parser = etree.XMLParser(resolve_entities=False, no_network=True, remove_blank_text=True)
@@ -120,19 +121,20 @@ class _Added:
         for d in displays:
             display = _add(made, _ARM, "ResultDisplay", {"OID": f"RD.{_safe(d.name)}", "Name": d.title})
             _text(display, d.title)
-            _add(display, _DEF, "DocumentRef", {"leafID": "LF.ARM.TABLES"})
+            _add(display, _DEF, "DocumentRef", {"leafID": f"LF.ARM.{_safe(d.name)}"})
             for r in d.results:
                 self._result(display, d, r)
         first = self.version.find(f"{{{_ODM}}}ItemGroupDef")
-        place = len(self.version) if first is None else self.version.index(first)
+        start = len(self.version) if first is None else self.version.index(first)
         for n, clause in enumerate(self.clauses.values()):
-            self.version.insert(place + n, clause)
+            self.version.insert(start + n, clause)
         leaf = self.version.find(f"{{{_DEF}}}leaf")
         comment = etree.Element(f"{{{_DEF}}}CommentDef", {"OID": "COM.ARM.JOIN"})
         _text(comment, "The datasets are joined by USUBJID.")
         self.version.insert(len(self.version) if leaf is None else self.version.index(leaf), comment)
-        shown = _add(self.version, _DEF, "leaf", {"ID": "LF.ARM.TABLES", f"{{{_XLINK}}}href": self.href})
-        _add(shown, _DEF, "title", {}).text = self.title
+        for d in displays:
+            place: dict[str, str] = {"ID": f"LF.ARM.{_safe(d.name)}", f"{{{_XLINK}}}href": f"{self.href}#{d.name}"}
+            _add(_add(self.version, _DEF, "leaf", place), _DEF, "title", {}).text = f"{self.title}: {d.title}"
         self.version.append(made)
 
     def _result(self, display: etree._Element, d: Display, r: AnalysisResult) -> None:
@@ -163,7 +165,7 @@ class _Added:
 
     def _clause(self, used: AnalysisDataset) -> str:
         """Return the OID of the where clause of a dataset, which is written once."""
-        parts = (used.name, *(x for w in used.where for x in (w.variable, w.comparator, w.value)))
+        parts = (used.name, *(x for w in used.where for x in (w.variable, w.comparator, *w.values)))
         oid = "WC.ARM." + ".".join(map(_safe, parts))
         if oid not in self.clauses:
             made = etree.Element(f"{{{_DEF}}}WhereClauseDef", {"OID": oid})
@@ -173,7 +175,8 @@ class _Added:
                     raise InputError(f"define.xml: {unknown('variable', w.variable, list(self.items[used.name]))}")
                 attributes = {"Comparator": w.comparator, "SoftHard": "Soft", f"{{{_DEF}}}ItemOID": item}
                 check = _add(made, _ODM, "RangeCheck", attributes)
-                _add(check, _ODM, "CheckValue", {}).text = w.value
+                for value in w.values:
+                    _add(check, _ODM, "CheckValue", {}).text = value
             self.clauses[oid] = made
         return oid
 

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import math
+import re
 import shutil
 from collections import Counter
 from fractions import Fraction
@@ -26,6 +27,10 @@ from tests.define_checks import broken_references, unreferenced
 
 MSC, CTRL = "UC-MSC + conventional PGF treatment", "Conventional PGF treatment"
 SAS_TO_ISO = pd.Timestamp("1960-01-01")
+pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
+
+ON_THEIR_WAY = ("RFSTDT", "DCUTDT", "DTHFL", "EOSSTT")
+"""Variables of ADSL that say whose response is not known yet (A-12)."""
 SPACES = {
     "odm": "http://www.cdisc.org/ns/odm/v1.3",
     "def": "http://www.cdisc.org/ns/def/v2.1",
@@ -151,7 +156,7 @@ def test_every_statistic_says_what_it_was_computed_from(analysed: Path) -> None:
     with open(analysed / "analysis/results.csv", encoding="utf-8", newline="") as f:
         found = list(csv.DictReader(f))
     assert len(found) > 500
-    datasets = {p.stem.upper() for p in (analysed / "adam").glob("*.xpt")}
+    datasets = {p.stem.upper() for p in (analysed / "adam").glob("*.xpt")} | {"DV"}
     for r in found:
         assert r["dataset"] in datasets
         assert bool(r["value"]) != bool(r["why"])
@@ -164,7 +169,7 @@ def test_the_csv_of_a_table_and_the_page_show_the_rounded_numbers(analysed: Path
     shown = f"{number(told) * 100:.1f} % ({number(told, 'lower') * 100:.1f} to {number(told, 'upper') * 100:.1f})"
     with open(analysed / "analysis/response-primary-fasfl.csv", encoding="utf-8", newline="") as f:
         row = next(r for r in csv.DictReader(f) if (r["section"], r["statistic"]) == ("NEUT", "response rate"))
-    assert row[MSC] == shown
+    assert row[f"{MSC} (N = {told['subjects']})"] == shown
     page = (analysed / "analysis/tables.html").read_text("utf-8")
     assert shown in page
     assert "<script" not in page
@@ -248,18 +253,44 @@ def test_define_xml_is_valid_with_analysis_results_metadata(analysed: Path) -> N
 
 def test_the_references_of_the_metadata_hold(analysed: Path) -> None:
     path = analysed / "adam/define.xml"
-    broken = [x for x in broken_references(path) if "ParameterOID" not in x and "../analysis/tables.html" not in x]
-    assert (broken, unreferenced(path)) == ([], [])
-    tree = document(analysed)
-    items = set(tree.xpath("//odm:ItemDef/@OID", namespaces=SPACES))
-    parameters = set(tree.xpath("//arm:AnalysisResult/@ParameterOID", namespaces=SPACES))
-    assert parameters == {"IT.ADRS.PARAMCD", "IT.ADTTE.PARAMCD"}
-    assert parameters < items
-    assert (path.parent / "../analysis/tables.html").is_file()
+    assert (broken_references(path), unreferenced(path)) == ([], [])
+    parameters = set(document(analysed).xpath("//arm:AnalysisResult/@ParameterOID", namespaces=SPACES))
+    assert parameters == {f"IT.{d}.PARAMCD" for d in ("ADRS", "ADTTE", "ADLB", "ADEX", "ADTB")}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            'ParameterOID="IT.ADRS.PARAMCD"',
+            'ParameterOID="IT.ADRS.AVALC"',
+            "@ParameterOID 'IT.ADRS.AVALC' is not defined",
+        ),
+        ('leafID="LF.ARM.baseline"', 'leafID="LF.ARM.other"', "@leafID 'LF.ARM.other' is not defined"),
+        ("tables.html#baseline", "tables.html#other", "0 elements of that page have the id"),
+        ("../analysis/tables.html#baseline", "../trace/tables.html", "is no file beside define.xml"),
+        (
+            'AnalysisDataset ItemGroupOID="IG.ADSL"',
+            'AnalysisDataset ItemGroupOID="IG.ADXX"',
+            "'IG.ADXX' is not defined",
+        ),
+    ],
+)
+def test_broken_references_of_results_are_found(
+    analysed: Path, tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(analysed, out)
+    path = out / "adam/define.xml"
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), "utf-8")
+    assert message in "\n".join(broken_references(path))
 
 
 def test_each_table_is_a_display_and_each_parameter_a_result(analysed: Path) -> None:
-    told = {(table, section) for table, section, _, _ in results(analysed)}
+    whole = ("ae-", "clinical-events", "deviations")  # one result for a table of events
+    told = {(t, "ALL" if t.startswith(whole) else section) for t, section, _, _ in results(analysed)}
     tree = document(analysed)
     shown = {str(oid) for oid in tree.xpath("//arm:AnalysisResult/@OID", namespaces=SPACES)}
     assert shown == {f"AR.{table}.{section}" for table, section in told}
@@ -283,8 +314,8 @@ def test_a_result_names_its_records_variables_and_purpose(analysed: Path) -> Non
         ]
         said[d.get("ItemGroupOID")] = (checks, d.xpath("arm:AnalysisVariable/@ItemOID", namespaces=SPACES))
     assert said == {
-        "IG.ADSL": ([("IT.ADSL.FASFL", "EQ", "Y")], ["IT.ADSL.TRT01P"]),
-        "IG.ADRS": ([("IT.ADRS.PARAMCD", "EQ", "PLTRESP")], ["IT.ADRS.AVALC"]),
+        "IG.ADSL": ([("IT.ADSL.FASFL", "EQ", "Y")], [f"IT.ADSL.{v}" for v in ("TRT01P", *ON_THEIR_WAY)]),
+        "IG.ADRS": ([("IT.ADRS.PARAMCD", "EQ", "PLTRESP")], ["IT.ADRS.AVALC", "IT.ADRS.ANL01FL"]),
     }
     text = one.findtext("arm:Documentation/odm:Description/odm:TranslatedText", "", SPACES)
     assert "Clopper-Pearson" in text
@@ -301,9 +332,9 @@ def test_the_page_of_define_xml_shows_the_results(analysed: Path) -> None:
     assert cells[0].endswith("Full Analysis Set: Platelet response")
     assert "FASFL" in cells[3]
     assert "PLTRESP" in cells[3]
-    assert cells[4] == "TRT01P, AVALC"
+    assert cells[4] == ", ".join(("TRT01P", *ON_THEIR_WAY, "AVALC", "ANL01FL"))
     assert page.xpath("//h3[@id='RD.response-primary-fasfl']/following-sibling::p[1]/a/@href") == [
-        "../analysis/tables.html"
+        "../analysis/tables.html#response-primary-fasfl"
     ]
 
 
@@ -362,6 +393,89 @@ def test_a_parameter_nobody_has_is_not_built_instead_of_zero_percent(demo10_buil
     assert ("response-primary-fasfl", "RBC", MSC, "response rate") not in results(copy)
     page = (copy / "analysis/tables.html").read_text("utf-8")
     assert "Red-cell response: not built, ADRS has no record of RBC" in page
+
+
+MISSING = {
+    "ADAE": ("Adverse events", "ae-"),
+    "ADTTE": ("Time to event", "time-to-event-"),
+    "ADRS": ("Response", "response-"),
+    "ADLB": ("Shift of laboratory grades", "lab-"),
+    "ADEX": ("Exposure", "exposure"),
+    "ADTB": ("Transfusions", "transfusions"),
+    "ADCE": ("Clinical events", "clinical-"),
+}
+
+
+@pytest.mark.parametrize("names", [("ADAE", "ADTTE", "ADEX"), ("ADRS", "ADLB", "ADTB", "ADCE")])
+def test_a_missing_dataset_is_named_and_the_others_are_analysed(
+    analysed: Path, copy: Path, names: tuple[str, ...]
+) -> None:
+    for name in names:
+        (copy / f"adam/{name.lower()}.xpt").unlink()
+    assert cli.main(["analyse", str(copy)]) == 0
+    page = (copy / "analysis/tables.html").read_text("utf-8")
+    for name in names:
+        assert f"{MISSING[name][0]}: not built, the package has no {name}" in page
+    gone = tuple(MISSING[n][1] for n in names)
+    all_of_them = {p.name for p in (analysed / "analysis").iterdir()}
+    assert {p.name for p in (copy / "analysis").iterdir()} == {n for n in all_of_them if not n.startswith(gone)}
+    assert all(any(n.startswith(g) for n in all_of_them) for g in gone)
+
+
+def test_a_dataset_without_a_record_gives_counts_of_nobody_or_a_remark(demo10_build: Result, copy: Path) -> None:
+    for name in MISSING:
+        replaced(copy, name, demo10_build.adam[name].iloc[:0])
+    assert cli.main(["analyse", str(copy)]) == 0
+    told = results(copy)
+    for table, section in (("ae-overview", "overview"), ("clinical-events", "Any event")):
+        assert [told[table, section, arm, "subjects"]["value"] for arm in (MSC, CTRL)] == ["0", "0"]
+    page = (copy / "analysis/tables.html").read_text("utf-8")
+    for name in ("ADRS", "ADTTE"):
+        assert f"not built, {name} has no record of" in page
+
+
+def test_nobody_at_all_is_not_estimable(demo10_build: Result, copy: Path) -> None:
+    """Zero subjects: every count is 0, every estimate says no subjects."""
+    adsl = demo10_build.adam["ADSL"].copy()
+    for flag in ("ITTFL", "FASFL", "SAFFL", "PPROTFL"):
+        adsl[flag] = "N"
+    replaced(copy, "ADSL", adsl)
+    assert cli.main(["analyse", str(copy)]) == 0
+    with open(copy / "analysis/results.csv", encoding="utf-8", newline="") as f:
+        found = list(csv.DictReader(f))
+    assert {r["value"] for r in found if r["unit"] in ("subjects", "events")} == {"0"}
+    assert all(r["why"] for r in found if r["unit"] not in ("subjects", "events"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda out: shutil.rmtree(out), "is no folder|does not exist|no finished build"),
+        (lambda out: (out / "manifest.json").unlink(), "is no finished build"),
+        (lambda out: (out / "manifest.json").write_text("{}"), "is no manifest of a build"),
+        (lambda out: (out / "manifest.json").write_text('{"trial": "OTHER"}'), "is a package of study OTHER"),
+        (lambda out: (out / "adam/adsl.xpt").write_bytes(b"no dataset"), "adsl.xpt"),
+    ],
+)
+def test_a_folder_that_is_no_package_of_this_trial_is_refused(
+    copy: Path, capsys: pytest.CaptureFixture[str], change: Any, message: str
+) -> None:
+    change(copy)
+    assert cli.main(["analyse", str(copy)]) == 2
+    assert re.search(message, capsys.readouterr().err)
+    assert not (copy / "analysis").exists()
+
+
+def test_the_validator_finds_nothing_new_in_an_analysed_package(
+    demo10_build: Result, analysed: Path, tmp_path: Path
+) -> None:
+    found = []
+    for out in (demo10_build.out, analysed):
+        report = tmp_path / f"{len(found)}.json"
+        cli.main(["validate", str(out / "adam"), "--json", str(report)])
+        details = json.loads(report.read_bytes())["Issue_Details"]
+        found.append(sorted(json.dumps(d, sort_keys=True).replace(str(out), "") for d in details))
+    assert found[0] == found[1]
 
 
 def test_a_package_without_analysis_datasets_is_refused(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:

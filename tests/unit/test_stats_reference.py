@@ -172,3 +172,25 @@ def test_odds_ratios_solve_their_equation_where_r_stops_early() -> None:
             assert odds_mean(low, *counts) < r.x_msc < odds_mean(high, *counts)
             distance = abs(found.value - r.or_cmle) if found.value < 1 else abs(1 / found.value - 1 / r.or_cmle)
             assert distance < 1.3e-4
+
+
+def test_every_file_and_column_of_the_reference_is_compared() -> None:
+    """Keys say of what; all other columns are figures, each of which a test above names. R's or_cmle holds to 1.3e-4."""
+    source = Path(__file__).read_text("utf-8")
+    files = {p.name: set(table(p.name).columns) for p in REFERENCE.glob("*.csv")}
+    assert set(files) == {"rates.csv"} | {
+        f"{trial}{part}.csv"
+        for trial in TRIALS
+        for part in ("", "_km", "_km_quantiles", "_logrank_cox", "_cif", "_aj_survival", "_gray")
+    }
+    for name, columns in files.items():
+        if name.removesuffix(".csv") not in TRIALS:
+            assert {c for c in columns if f"r.{c}" not in source and f"wanted.{c}" not in source} == set()
+
+
+def test_the_reference_is_what_the_founders_of_the_figures_gave() -> None:
+    shared = Path(__file__).parents[3] / "shared/reference/survival"
+    if not shared.is_dir():
+        pytest.skip("the shared figures are not on this machine")
+    for path in sorted(shared.glob("*.csv")):
+        assert (REFERENCE / path.name).read_bytes() == path.read_bytes(), path.name

@@ -19,13 +19,15 @@ import pytest
 from adapter.analysis_plan import plan_of
 from adapter.errors import InputError, TrialError
 from adapter.stats.analysis import not_built, tables_of
+from adapter.stats.cells import formatted
 from adapter.stats.efficacy import response_table
 from adapter.stats.estimates import normal_quantile
 from adapter.stats.event_times import time_table
-from adapter.stats.html import formatted, page
+from adapter.stats.html import page
 from adapter.stats.plan import Characteristic, Plan, Response, TimeTo
 from adapter.stats.results import COLUMNS, Result, Table, results_csv
-from adapter.stats.safety import adverse_event_tables, shift_table
+from adapter.stats.safety import adverse_event_tables, clinical_event_table, deviation_table
+from adapter.stats.shifts import shift_table
 from adapter.stats.subjects import baseline_table, population_table
 from adapter.stats.table_csv import table_csv
 from adapter.trial import find_trials, load_trial
@@ -57,6 +59,7 @@ PLAN = Plan(
         Characteristic("DONOR", "Donor <type>"),
     ),
     related=("RELATED", "POSSIBLY RELATED"),
+    serious_criteria=("AESDTH", "AESLIFE"),
     expected=("PLAT",),
 )
 DAY0 = date(2024, 1, 1)
@@ -401,8 +404,9 @@ def test_an_empty_answer_is_no_answer() -> None:
 def test_adverse_events() -> None:
     for study in STUDIES:
         f = study.frames()
-        overview, terms, serious, worst = adverse_event_tables(f["adsl"], f["adae"], PLAN)
-        found = cells(overview)
+        tables = {t.id: t for t in adverse_event_tables(f["adsl"], f["adae"], PLAN)}
+        terms, serious, worst = (tables[n] for n in ("ae-by-term", "ae-serious", "ae-worst-grade"))
+        found = cells(tables["ae-overview"])
         conditions: dict[str, Any] = {
             "Any": lambda e: True,
             "Related to treatment": lambda e: e["AEREL"] in PLAN.related,
@@ -410,7 +414,7 @@ def test_adverse_events() -> None:
             "Serious and related": lambda e: e["AESER"] == "Y" and e["AEREL"] in PLAN.related,
             "Grade 3 or higher": lambda e: e["AETOXGR"] in ("3", "4", "5"),
             "Grade not known": lambda e: e["AETOXGR"] == "",
-            "Death": lambda e: e["AESDTH"] == "Y",
+            "Serious: death": lambda e: e["AESDTH"] == "Y",
             "Dose-limiting": lambda e: e["DLTFL"] == "Y",
         }
         for arm in PLAN.arms:
@@ -440,13 +444,15 @@ def test_adverse_events() -> None:
             for e in events:
                 grades.setdefault(e["USUBJID"], []).extend([int(e["AETOXGR"])] if e["AETOXGR"] else [])
             tally = Counter(max(g) if g else None for g in grades.values())
-            got = {r.label: r.value for r in worst.results if r.group == arm}
-            assert got == {f"Grade {g}": tally[g] for g in range(1, 6)} | {"missing": tally[None]}
+            got = {r.label: r.value for r in worst.results if r.group == arm and r.statistic == "subjects"}
+            none = {"No event": len(members) - len(grades)}
+            assert got == {f"Grade {g}": tally[g] for g in range(1, 6)} | {"missing": tally[None]} | none
+            assert sum(got.values()) == len(members)  # type: ignore[arg-type]
 
 
 def test_terms_come_with_the_most_frequent_first() -> None:
     f = STUDIES[0].frames()
-    table = adverse_event_tables(f["adsl"], f["adae"], PLAN)[1]
+    table = next(t for t in adverse_event_tables(f["adsl"], f["adae"], PLAN) if t.id == "ae-by-term")
     totals: dict[str, float] = {}
     for r in table.results:
         if r.label == "Any term" and r.statistic == "subjects":
@@ -521,7 +527,7 @@ def test_an_arm_or_a_population_without_subjects_is_not_estimable(population: st
     frames = {n: f.iloc[:0] for n, f in STUDIES[0].frames().items()} | {"adsl": EVERY_ONE_IN_ONE_ARM}
     frames["adrs"] = pd.DataFrame({"USUBJID": list("abc"), "PARAMCD": "ANC", "AVALC": "Y"})
     tables = all_tables(frames, population)
-    found = cells(*tables)
+    found = cells(*(t for t in tables if not t.headed))
     assert found["ANC", "Neutrophils", OLD, "response rate"].why == "no subjects"
     assert found["ANC", "Neutrophils", PLAN.comparison, "difference of rates"].why == "no subjects in an arm"
     assert found["OS", "Overall survival", PLAN.comparison, "hazard ratio"].why == "no subjects in an arm"
@@ -608,7 +614,7 @@ class Reader(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.names |= {tag, *(a for a, _ in attrs)}
-        if tag != "meta":
+        if tag not in ("meta", "br"):
             self.open.append(tag)
         if tag == "table":
             self.tables[str(dict(attrs)["id"])] = []
@@ -637,10 +643,13 @@ def test_html_is_well_formed_self_contained_and_escaped() -> None:
     assert any("Donor <type>: SIBLING & co" in row for row in read.tables["baseline"])
     for table in tables:
         head, *rows = read.tables[table.id]
-        assert head == ["Parameter", "Statistic", *table.groups]
-        assert {len(r) for r in rows} == {len(table.groups) + 2}
-        shown = {r.statistic for r in table.results}
-        assert {r[1] for r in rows} == shown
+        assert head[:2] == ["Parameter", "Statistic"]
+        assert [h.partition("(N = ")[0] for h in head[2:]] == list(table.groups)
+        assert {len(r) for r in rows} <= {1, len(table.groups) + 1, len(table.groups) + 2}
+        for r in table.results:
+            assert r.statistic in " ".join(r[-len(table.groups) - 1] for r in rows if len(r) > 1) or r.statistic in (
+                *("share", "standard deviation", "first quartile", "third quartile", "maximum"),
+            )
         for r in table.results:
             if r.value is None:
                 assert "not estimable" in " ".join(" ".join(x) for x in rows)
@@ -666,33 +675,78 @@ def test_all_tables_of_the_datasets_that_are_there() -> None:
     frames = {k.upper(): v for k, v in STUDIES[0].frames().items()}
     names = [t.id for t in tables_of(frames, PLAN)]
     assert names == [
-        *("populations", "baseline", "response-primary-fasfl", "response-secondary-fasfl", "response-primary-pprotfl"),
-        *("time-to-event-fasfl", "time-to-event-pprotfl", "ae-overview", "ae-by-term", "ae-serious", "ae-worst-grade"),
-        "lab-shift",
+        *("populations", "disposition", "baseline"),
+        *("response-primary-fasfl", "response-secondary-fasfl", "response-primary-pprotfl"),
+        *("time-to-event-fasfl", "time-to-event-pprotfl", "ae-overview", "ae-by-term", "ae-related", "ae-severe"),
+        *("ae-serious", "ae-dose-limiting", "ae-worst-grade", "ae-term-grade", "lab-shift"),
     ]
-    assert [t.id for t in tables_of({"ADSL": frames["ADSL"]}, PLAN)] == ["populations", "baseline"]
+    assert [t.id for t in tables_of({"ADSL": frames["ADSL"]}, PLAN)] == ["populations", "disposition", "baseline"]
     with pytest.raises(InputError, match="no ADSL among ADAE: nobody to analyse"):
         tables_of({"ADAE": frames["ADAE"]}, PLAN)
 
 
 def test_what_cannot_be_built_is_named_with_its_reason() -> None:
     frames = {k.upper(): v for k, v in STUDIES[0].frames().items()}
-    assert not_built(frames) == {}
+    assert set(not_built(frames)) == {"ADEX", "ADTB", "ADCE", "DV"}
     lacking = frames | {"ADAE": frames["ADAE"].drop(columns=["DLTFL", "AEREL"])}
     del lacking["ADTTE"]
     assert list(not_built(lacking).values()) == [
         "Time to event: not built, the package has no ADTTE",
+        "Exposure: not built, the package has no ADEX",
+        "Transfusions: not built, the package has no ADTB",
         "Adverse events: not built, ADAE has no AEREL, DLTFL",
+        "Clinical events: not built, the package has no ADCE",
+        "Protocol deviations: not built, the package has no DV",
     ]
 
 
 def test_a_table_as_csv_has_the_cells_of_the_page_and_its_notes() -> None:
-    table = Table("t", "T", ("a", "b"), "ADAE", "SAFFL")
-    table.add(("s", 'row, "quoted"', "a"), "share", 0.25, "proportion")
-    table.add(("s", 'row, "quoted"', "b"), "share", None, "proportion", why="no subjects")
+    table = Table("t", "T", ("a", "b"), "ADAE", "SAFFL", sizes={"a": 8, "b": 0})
+    for group, x, n in (("a", 2, 8), ("b", 0, 0)):
+        where, why = ("s", 'row, "quoted"', group), "" if n else "no subjects"
+        table.add(where, "subjects", x, "subjects", subjects=n)
+        table.add(where, "share", x / n if n else None, "proportion", subjects=n, why=why)
+        table.add(where, "p, Gray", None if n else 0.5, "p", why="" if not n else "no event")
     assert table_csv(table) == (
-        'section,row,statistic,a,b,notes\ns,"row, ""quoted""",share,25.0 %,not estimable,b: no subjects\n'
+        "section,row,statistic,a (N = 8),b (N = 0),notes\n"
+        's,"row, ""quoted""",subjects,2/8 (25.0 %),0/0 (not estimable),b: no subjects\n'
+        's,"row, ""quoted""","p, Gray",not estimable,0.5000,a: no event\n'
     )
+
+
+def test_events_and_deviations_without_codes_stand_under_their_own_words() -> None:
+    adsl = STUDIES[0].frames()["adsl"]
+    someone = next(s["USUBJID"] for s in STUDIES[0].adsl if s["SAFFL"] == "Y" == s["FASFL"])
+    ce = pd.DataFrame({"USUBJID": [someone], "TRTEMFL": "Y", "CETERM": "Sepsis"})
+    rows = {(r.section, r.label) for r in clinical_event_table(adsl, ce, PLAN).results}
+    assert rows == {("Any event", "Any"), ("(no category)", "Any term"), ("(no category)", "Sepsis (not coded)")}
+    dv = pd.DataFrame({"USUBJID": [someone], "DVTERM": "Wrong day", "DVMAJFL": "Y"})
+    table = deviation_table(adsl, dv, PLAN)
+    rows = {(r.section, r.label) for r in table.results}
+    assert rows == {
+        *{("Any deviation", "Any"), ("Any deviation", "Major")},
+        ("(no category)", "Wrong day (not coded)"),
+    }
+    assert sum(r.value or 0 for r in table.results if r.label == "Major" and r.statistic == "deviations") == 1
+
+
+def test_a_variable_of_adsl_that_the_package_leaves_out_is_missing_for_everybody() -> None:
+    """Permissible variables without any value are not in a package: nobody died, nobody has a baseline count."""
+    adsl = STUDIES[0].frames()["adsl"].drop(columns=["AGE", "SEX"])
+    table = baseline_table(adsl, PLAN)
+    found = cells(table)
+    n = found["AGE", "Age (years)", "ALL", "missing"].value
+    assert n == found["SEX", "Sex: missing", "ALL", "subjects"].value == len(study_members())
+    assert "ADSL has no AGE, SEX: missing for everybody." in table.footnotes
+    times = adsl.assign(RFSTDT=DAY0, DCUTDT=DAY0 + timedelta(days=3))  # no DTHFL, no EOSSTT
+    rate = cells(response_table(times, STUDIES[0].frames()["adrs"], replace(PLAN, horizon_days=56), "primary"))[
+        "ANC", "Neutrophils", NEW, "response rate"
+    ]
+    assert rate.value == 1  # nobody reached the horizon: responders only
+
+
+def study_members() -> list[dict[str, Any]]:
+    return [s for s in STUDIES[0].adsl if s["FASFL"] == "Y"]
 
 
 def test_the_plan_of_the_shipped_trial() -> None:
@@ -750,13 +804,15 @@ def test_a_trial_with_other_arms_has_no_plan() -> None:
         (122.5, None, 193.0, "days", "122.5 (– to 193)"),
         (1.21778, 0.58444, 2.53744, "ratio", "1.22 (0.58 to 2.54)"),
         (34.0, None, None, "subjects", "34"),
+        (23.0, None, None, "subjects", "23/34"),
         (None, 353.0, None, "days", "not estimable"),
     ],
 )
 def test_numbers_as_people_read_them(
     value: float | None, low: float | None, high: float | None, unit: str, text: str
 ) -> None:
-    result = Result("t", "", "", "", "", value, unit, low, high, None, "", "", "", "", None, "" if value else "x", "")
+    of = 34 if "/" in text else None
+    result = Result("t", "", "", "", "", value, unit, low, high, None, "", "", "", "", of, "" if value else "x", "")
     assert formatted(result) == text
 
 
