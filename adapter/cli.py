@@ -189,11 +189,11 @@ def _empty_folder(folder: Path) -> Path:
 )
 @click.option("--workers", metavar="N", type=click.IntRange(min=1), help="Processes.  [default: all processors]")
 @click.option("--strict", is_flag=True, help="Check the subjects' resources with fhir.resources: strict.csv.")
-@click.option("--validate", is_flag=True, help="Run this program's rules over the package: validation.json, .html.")
+@click.option("--validate", is_flag=True, help="Run this program's rules over the package: validation*.json, .html.")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier build in the output folder.")
 @click.option("--out", metavar="DIR", required=True, help="Folder for the package; new, empty, or an earlier build.")
 def build(inputs: tuple[str, ...], out: str, workers: int | None, **told: Any) -> int:
-    """Build the SDTM package of FHIR files, folders of them, or a store.
+    """Build the SDTM and ADaM package of FHIR files, folders of them, or a store.
 
     Exit code 0: done. 3: done, but something could not be used (rejects.ndjson). 5: done, and --validate found something.
     2: bad arguments or unreadable input. 1: any other failure.
@@ -215,7 +215,7 @@ def build(inputs: tuple[str, ...], out: str, workers: int | None, **told: Any) -
             f"resources could not be used; each is in {result.out / 'rejects.ndjson'} with its reason"
         )
     if found := ", ".join(f"{n:,} {s}" for s, n in result.counts.get("findings", {}).items() if n):
-        _complain(f"exit code {result.exit_code}: validation found {found}; see {result.out / 'validation.html'}")
+        _complain(f"exit code {result.exit_code}: validation found {found}; see validation*.html in {result.out}")
     return result.exit_code
 
 

@@ -89,7 +89,7 @@ def build(
     format: of the datasets, one or several of xpt, dataset-json, ndjson, parquet, csv ("xpt,csv", or one each).
     workers: processes (default: all processors). executor: makes an Executor to run on instead. coding: the sponsor's
     coding of terms and drugs, a folder of CSV files (adapter.dictionaries). strict: writes strict.csv.
-    validate: runs this program's rules over the package and writes validation.json and validation.html.
+    validate: runs this program's rules over the package: validation.json and .html, of ADaM validation-adam.json and .html.
 
     Raises InputError (arguments and input), StoreError, WriteError, RunError; all are AdapterError.
     """
