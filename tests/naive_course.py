@@ -267,6 +267,7 @@ class Course:
             end = min(end, max(dates))
         end = min(end, self.known)
         days = [self.ref + n * ONE for n in range((end - self.ref).days + 1)]
+        days = [d for d in days if d != self.died]
         have = {a: {at(d) for d in self.p.counts.get(a, {})} for a in ("ANC", "PLT", "HGB")}
         missing = [d for d in days if not all(d in have[a] for a in have)]
         if missing:
