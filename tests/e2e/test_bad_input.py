@@ -27,6 +27,8 @@ from adapter.errors import (
 from adapter.result import Result
 from tests.conftest import EVERYTHING, Cohort, hashes, lines_of, make_site, write_lines
 
+pytestmark = pytest.mark.usefixtures("tabulation_only")
+
 ROOT = Path(__file__).parents[2]
 HEADER = "patient,subjid,siteid,arm,consent_date,randomisation_date"
 ROW = "p1,001,01,MSC,2024-01-01,2024-01-02"

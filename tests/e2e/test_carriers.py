@@ -16,6 +16,8 @@ from adapter.result import Result
 from tests.conftest import Cohort
 from tests.conftest import lines_of as plain_lines
 
+pytestmark = pytest.mark.usefixtures("tabulation_only")
+
 SHARED = Path(__file__).parents[2] / ".." / "shared" / "data" / "fhir"
 EXAMPLES = ("hl7-r4-examples", "au-fhir-test-data", "cibmtr-ig")
 

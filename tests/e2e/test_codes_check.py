@@ -14,6 +14,8 @@ from adapter import build, cli
 from adapter.codes_check import Seen, check_codes
 from tests.conftest import make_site
 
+pytestmark = pytest.mark.usefixtures("tabulation_only")
+
 LOCAL = "urn:oid:2.16.156.999999.4"
 HEADER = "patient,subjid,siteid,arm,consent_date,randomisation_date\n"
 

@@ -22,6 +22,8 @@ from adapter.result import Result
 from tests.conftest import KEY, make_site
 from tests.golden.cases import FOLDER, build_case
 
+pytestmark = pytest.mark.usefixtures("tabulation_only")
+
 CUT = date(2025, 3, 31)
 META = {"versionId": "1", "lastUpdated": "2025-06-30T12:00:00+08:00"}
 SPANS = ("SCREENING", "TREATMENT", "FOLLOW-UP", "LONG-TERM FOLLOW-UP")

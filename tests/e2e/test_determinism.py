@@ -70,7 +70,7 @@ def test_all_types_mixed_in_one_file(demo10: Cohort, demo10_build: Result, tmp_p
     assert hashes(tmp_path / "out") == hashes(demo10_build.out)
 
 
-@pytest.mark.parametrize("workers", [2, 16])
+@pytest.mark.parametrize("workers", [2, pytest.param(16, marks=pytest.mark.long)])
 @pytest.mark.usefixtures("many_groups")
 def test_number_of_workers_does_not_matter(workers: int, demo10: Cohort, demo10_build: Result, tmp_path: Path) -> None:
     out = tmp_path / "out"
@@ -220,7 +220,7 @@ def test_small_pieces_give_the_same_bytes(demo10: Cohort, demo10_build: Result, 
     assert hashes(tmp_path / "out", EVERYTHING) == hashes(demo10_build.out, EVERYTHING)
 
 
-@pytest.mark.parametrize("end", [b"\n", b"\r\n"], ids=["LF", "CRLF"])
+@pytest.mark.parametrize("end", [pytest.param(b"\n", marks=pytest.mark.long), b"\r\n"], ids=["LF", "CRLF"])
 def test_ranges_smaller_than_any_line(end: bytes, demo10: Cohort, tmp_path: Path) -> None:
     """Ranges of 97 bytes: most own no line; the others must number it right, in trace, rejects and link files."""
     lines = [line for found in lines_of(demo10.fhir).values() for line in found]

@@ -12,6 +12,8 @@ import pytest
 from adapter.result import Result
 from tests.golden.cases import FOLDER, build_case
 
+pytestmark = pytest.mark.usefixtures("tabulation_only")
+
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory: pytest.TempPathFactory) -> Result:

@@ -208,6 +208,7 @@ def test_the_manifest_lists_every_file(every: Result) -> None:
     assert {n: told[n] for n in wanted} == hashes(every.out, wanted)
 
 
+@pytest.mark.long  # of XPT it is shown by test_determinism.py
 def test_bytes_are_the_same_for_any_number_of_workers(
     demo10: Cohort, every: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

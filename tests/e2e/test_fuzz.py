@@ -35,6 +35,8 @@ from tests.conftest import make_site
 from tests.fuzz.mutate import CORPUS, SEED, mutated, spoiled
 from tests.lines import CLOCK, KEYER, SUBJECT, balanced
 
+pytestmark = pytest.mark.usefixtures("tabulation_only")
+
 MANY = 100_000
 CHUNK = 250
 FROZEN = 300  # seconds in which nothing here can fail to end, unless something hangs

@@ -6,10 +6,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from adapter import build
 from adapter.result import Result
 from tests.conftest import make_site, tabulated
 from tests.lines import ADMINISTRATION, CONSENT, OBSERVATION, PATIENT, RESEARCH_SUBJECT, Json, changed, line_of
+
+pytestmark = pytest.mark.usefixtures("tabulation_only")
 
 LOG = "patient,subjid,siteid,arm,consent_date,randomisation_date\ns,1,01,MSC,2024-01-01,2024-01-02\n"
 DOSE = changed(

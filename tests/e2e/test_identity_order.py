@@ -18,6 +18,8 @@ from adapter.result import Result
 from adapter.store.compact import compact_tasks
 from tests.conftest import EVERYTHING, KEY, Cohort, hashes, lines_of, make_site, write_lines
 
+pytestmark = pytest.mark.usefixtures("tabulation_only")
+
 MRN = "urn:oid:2.16.156.999999.1"  # the demo hospital's own numbering of patients
 LINKED = b'"link":['
 

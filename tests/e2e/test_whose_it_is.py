@@ -14,6 +14,8 @@ from adapter.result import Result
 from tests.conftest import make_site, tabulated
 from tests.lines import OBSERVATION, PATIENT, SPECIMEN, Json, changed, line_of
 
+pytestmark = pytest.mark.usefixtures("tabulation_only")
+
 LOG = "patient,subjid,siteid,arm,consent_date,randomisation_date\ns,1,01,MSC,2024-01-01,2024-01-02\n"
 NOT_ANSWERED = "criterion-unknown"
 """The log answers no criterion of eligibility, and these few resources do not decide them."""

@@ -27,7 +27,7 @@ import pandas as pd
 from adapter import build
 from adapter.result import Result
 from adapter.trial import find_trials
-from tests.conftest import make_site
+from tests.conftest import WHOLE, datasets_of, make_site
 
 FOLDER = Path(__file__).parent
 ALWAYS = ("rejects", "issues", "drops", "unmapped")
@@ -55,10 +55,12 @@ def build_case(case: str, folder: Path) -> Result:
         (site / own.name).write_bytes(own.read_bytes())
     log, options = here / "enrolment.csv", dict(_options(here))
     coding = here / "coding" if (here / "coding").is_dir() else None
-    return build(
-        here / "input", out=folder / "out", enrolment=log, site=site, cutoff=options.get("cutoff"), workers=1,
-        trial=_trial(here, folder), coding=coding,
-    )  # fmt: skip
+    analysed = any(name.startswith("ad") for name in expected_files(case))
+    with datasets_of(*(WHOLE if analysed else ["mappings.sdtm"])):
+        return build(
+            here / "input", out=folder / "out", enrolment=log, site=site, cutoff=options.get("cutoff"), workers=1,
+            trial=_trial(here, folder), coding=coding,
+        )  # fmt: skip
 
 
 def _trial(here: Path, folder: Path) -> str | Path:
