@@ -127,7 +127,7 @@ def points(kind: str, n: int, place: Place) -> list[int]:
     return [chance.randint(total * i // n + 1, total * (i + 1) // n) for i in range(n)]
 
 
-@pytest.mark.parametrize("i", range(2))
+@pytest.mark.parametrize("i", [0, pytest.param(1, marks=pytest.mark.long)])
 @pytest.mark.parametrize("kind", ["", "store"], ids=["without a store", "with a store"])
 def test_kill_9_at_a_few_points(kind: str, i: int, place: Place, tmp_path: Path) -> None:
     killed_and_run_again(points(kind, 2, place)[i], bool(kind), place, tmp_path)

@@ -148,7 +148,7 @@ class Murderer(Executor):
         self.thread.join()
 
 
-@pytest.mark.parametrize("seed", [11, pytest.param(12, marks=pytest.mark.long)])
+@pytest.mark.parametrize("seed", [pytest.param(s, marks=pytest.mark.long) for s in (11, 12)])
 @pytest.mark.usefixtures("many_groups")
 def test_an_executor_that_reorders_duplicates_and_kills(
     seed: int, demo10: Cohort, demo10_build: Result, tmp_path: Path

@@ -121,7 +121,7 @@ def test_patients_last_and_observations_first(night: Night, at_once: Result, hos
     same_data(hospital.build([folder], hospital.log("log", night.log), range_bytes=50_000), at_once)
 
 
-@pytest.mark.parametrize("kept", ["replaces", "replaced-by"])
+@pytest.mark.parametrize("kept", ["replaces", pytest.param("replaced-by", marks=pytest.mark.long)])
 def test_a_link_in_either_direction(kept: str, night: Night, at_once: Result, hospital: Hospital) -> None:
     # a chain of two merges (a wart) is linked in one direction only, and is left as it is
     patients = [
@@ -184,6 +184,7 @@ def test_a_store_as_the_input(night: Night, at_once: Result, hospital: Hospital)
     same_data(two, at_once)
 
 
+@pytest.mark.long
 def test_a_store_and_new_files_as_inputs(night: Night, at_once: Result, hospital: Hospital) -> None:
     log = hospital.log("log", night.log)
     hospital.build([hospital.files("in1", night.but("Procedure"))], log, "store")
@@ -191,7 +192,8 @@ def test_a_store_and_new_files_as_inputs(night: Night, at_once: Result, hospital
     same_data(result, at_once)
 
 
-@pytest.mark.parametrize("kept", ["replaces", pytest.param("replaced-by", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("kept", ["replaces", "replaced-by"])
 def test_a_link_that_comes_in_a_later_build(kept: str, night: Night, at_once: Result, hospital: Hospital) -> None:
     """The data of the replaced record was held back in the first build, because nobody knew whose it is."""
     linked = [p for p in night.lines["Patient"] if LINKED in p]
@@ -244,7 +246,7 @@ def test_a_file_to_be_read_again_that_is_gone(night: Night, at_once: Result, hos
     same_data(hospital.build([first, second], log, "store"), at_once)
 
 
-@pytest.mark.parametrize("inputs", ["files", "store"])
+@pytest.mark.parametrize("inputs", ["files", pytest.param("store", marks=pytest.mark.long)])
 def test_a_subject_who_leaves_the_log(inputs: str, night: Night, hospital: Hospital) -> None:
     """Struck from the log: the rows stay in the store, appear nowhere, and the accounts balance."""
     folder = hospital.files("in", night.all())
@@ -324,6 +326,7 @@ def test_research_subjects_in_a_later_build(named: Night, without_log: Result, h
     same_data(hospital.build([first, hospital.folder / "night2", later], None, "store"), without_log)
 
 
+@pytest.mark.long
 def test_research_subjects_are_remembered(named: Night, without_log: Result, hospital: Hospital) -> None:
     """Night 2 has neither ResearchSubject nor Consent nor study: the store knows them."""
     who = ("ResearchStudy", "ResearchSubject", "Consent", "Patient", "Medication", "BiologicallyDerivedProduct")

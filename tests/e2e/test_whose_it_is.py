@@ -73,11 +73,11 @@ def deletion(url: str, when: str | None = None) -> Json:
     ("entry", "kept"),
     [
         (deletion("Observation/a", "03-01"), ["2"]),
-        (deletion(f"{HERE}/Observation/a/_history/7", "03-01"), ["2"]),
+        pytest.param(deletion(f"{HERE}/Observation/a/_history/7", "03-01"), ["2"], marks=pytest.mark.long),
         (deletion("Observation/a"), ["2"]),  # without an instant it is final
-        (deletion("Observation/a", "02-01"), ["2"]),  # at the same instant
+        pytest.param(deletion("Observation/a", "02-01"), ["2"], marks=pytest.mark.long),  # at the same instant
         (deletion("Observation/a", "01-15"), ["1", "2"]),  # the copy is newer: it came back
-        (deletion("Observation/z", "03-01"), ["1", "2"]),
+        pytest.param(deletion("Observation/z", "03-01"), ["1", "2"], marks=pytest.mark.long),
         (deletion("Observation?identifier=a|1", "03-01"), ["1", "2"]),
     ],
 )
@@ -94,8 +94,9 @@ def test_what_the_hospital_has_deleted_is_no_result(entry: Json, kept: list[str]
     built(tmp_path / "two", first, store=store)
     later = written(tmp_path / "two" / "later", {"deleted.ndjson": [bundle(entry, type="transaction")]})
     second = build(
-        later, out=tmp_path / "out", enrolment=tmp_path / "two" / "log.csv", site=tmp_path / "two" / "site", store=store
-    )
+        later, out=tmp_path / "out", enrolment=tmp_path / "two" / "log.csv", site=tmp_path / "two" / "site", store=store,
+        workers=1,
+    )  # fmt: skip
     assert results(second) == kept
 
 
@@ -140,7 +141,7 @@ def test_a_part_of_a_resource_alone_is_used_and_told(tmp_path: Path) -> None:
         ("Device/bioreactor", ["2"]),
     ],
 )
-@pytest.mark.parametrize("nights", [1, 2])
+@pytest.mark.parametrize("nights", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_a_result_is_of_whoever_the_specimen_is(of: str, kept: list[str], nights: int, tmp_path: Path) -> None:
     """fhir-input point 16: filed under the recipient, taken from the donor."""
     specimen = changed(SPECIMEN, subject={"reference": of})
