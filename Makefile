@@ -49,7 +49,8 @@ demo: $(VENV)/.installed demo/enrolment.csv
 	echo "Where every value came from:  out/trace/"; \
 	echo "Left out, and why:            out/rejects.ndjson  out/unmapped.csv"; \
 	echo "Used, but worth a look:       out/data-issues.csv"; \
-	echo "What was read and written:    out/manifest.json  out/run.json"
+	echo "What was read and written:    out/manifest.json  out/run.json"; \
+	echo "Next:                         $(BIN)/fhir2cdisc analyse out   $(BIN)/fhir2cdisc signals out"
 
 test: $(TOOLS)
 	$(BIN)/python -m pytest -m "not long"
