@@ -9,6 +9,7 @@ from adapter.derive.daily import read_results
 from adapter.derive.days import day_number
 from adapter.derive.distinct import distinct_rows
 from adapter.spec import Inputs
+from mappings.analysis.measurements import order_in_time
 
 SOURCE = "LB"
 PARTIAL, IMPOSSIBLE, NO_UNIT = "DATE NOT COMPLETE", "PHYSIOLOGICALLY IMPOSSIBLE", "NO STANDARD UNIT"
@@ -27,8 +28,7 @@ def readings(lb: pd.DataFrame, s: pd.DataFrame, inputs: Inputs) -> tuple[pd.Data
     f["at_least"], f["open"] = read.at_least.where(told), read.open & told
     f["day"] = day_number(lb["LBDTC"])
     f["subject"] = s.index.get_indexer(pd.Index(f["USUBJID"])).astype(np.int64)
-    moment, _ = pd.factorize(lb["LBDTC"], sort=True)
-    f["order"] = moment.astype(np.int64) * (len(f) + 1) + np.arange(len(f))
+    f["order"] = order_in_time(lb["LBDTC"])
     f["why"] = _excluded(f, lb, inputs)
     return lb, f
 
