@@ -20,7 +20,7 @@ from mappings.analysis.events import (
     grouped,
     period_flags,
 )
-from mappings.analysis.variables import OCCDS, kept, of_subject, sequence, study, subject
+from mappings.analysis.variables import OCCDS, kept, of_an_occurrence
 from mappings.parts import text
 
 NAME, SOURCE = "ADAE", "AE"
@@ -157,11 +157,7 @@ DATASET = Dataset(
     purpose="Analysis",
     sequence="ASEQ",
     variables=(
-        study(),
-        subject(),
-        sequence(),
-        *kept(SOURCE, {"AESEQ": "Sequence Number"}),
-        *of_subject(),
+        *of_an_occurrence(SOURCE),
         *kept(SOURCE, KEPT, req=("AETERM",), exp=READ, codelists=CODELISTS),
         Variable("AETOXGRN", "Standard Toxicity Grade (N)", "Num", call(grade_number, "grade"), DERIVED, "Perm"),
         *date_variables(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from adapter.spec import ASSIGNED, Dataset, Inputs, Records, Variable, const, used_of
 from mappings.analysis.events import date_variables, dated, group_variables, grouped, period_flags
-from mappings.analysis.variables import OCCDS, kept, of_subject, sequence, study, subject
+from mappings.analysis.variables import OCCDS, kept, of_an_occurrence
 
 NAME, SOURCE = "ADCE", "CE"
 KEPT = {
@@ -37,11 +37,7 @@ DATASET = Dataset(
     purpose="Analysis",
     sequence="ASEQ",
     variables=(
-        study(),
-        subject(),
-        sequence(),
-        *kept(SOURCE, {"CESEQ": "Sequence Number"}),
-        *of_subject(),
+        *of_an_occurrence(SOURCE),
         *kept(SOURCE, KEPT, req=("CETERM",), codelists={"CEENRTPT": "C66728"}),
         *date_variables(),
         *period_flags(),

@@ -10,7 +10,7 @@ import pandas as pd
 from adapter.spec import ASSIGNED, DERIVED, Dataset, Inputs, Records, Variable, call, const, used_of
 from mappings.analysis.events import date_variables, dated, flag_of, period_flags
 from mappings.analysis.subjects import medication_days
-from mappings.analysis.variables import OCCDS, kept, of_subject, sequence, study, subject
+from mappings.analysis.variables import OCCDS, kept, of_an_occurrence
 
 NAME, SOURCE = "ADCM", "CM"
 KEPT = {
@@ -69,11 +69,7 @@ DATASET = Dataset(
     purpose="Analysis",
     sequence="ASEQ",
     variables=(
-        study(),
-        subject(),
-        sequence(),
-        *kept(SOURCE, {"CMSEQ": "Sequence Number"}),
-        *of_subject(),
+        *of_an_occurrence(SOURCE),
         *kept(
             SOURCE,
             KEPT,

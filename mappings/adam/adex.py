@@ -27,12 +27,9 @@ from adapter.spec import (
 from mappings.analysis.variables import (
     BDS,
     date_of,
-    from_adsl,
-    parameter,
+    of_a_parameter,
+    reason_of_missing,
     relative_day,
-    sequence,
-    study,
-    subject,
 )
 from mappings.parts import text
 
@@ -163,11 +160,6 @@ is needed is not known; 0 without any infusion."""
     return aval
 
 
-def missing_reason(why: pd.Series[Any]) -> pd.Series[Any]:
-    """What was missing where AVAL is empty."""
-    return why
-
-
 def infusion_visit(avisit: pd.Series[Any]) -> pd.Series[Any]:
     """The number of the infusion, in the order of time; empty for parameters of all infusions together."""
     return avisit
@@ -200,11 +192,7 @@ DATASET = Dataset(
     sequence="ASEQ",
     value_levels=(ValueLevel("AVAL", "PARAMCD"),),
     variables=(
-        study(),
-        subject(),
-        sequence(),
-        *from_adsl(),
-        *parameter(),
+        *of_a_parameter(),
         Variable("PARCAT1", "Parameter Category 1", "Char", path("trt", "products.csv"), ASSIGNED, "Perm"),
         Variable("AVAL", "Analysis Value", "Num", call(exposure_value, "aval"), DERIVED, "Cond"),
         date_of("ASTDT", "Analysis Start Date", start_day, "day"),
@@ -214,7 +202,7 @@ DATASET = Dataset(
         ),
         Variable("AVISIT", "Analysis Visit", "Char", call(infusion_visit, "avisit"), DERIVED, "Cond"),
         Variable("AVISITN", "Analysis Visit (N)", "Num", call(infusion_number, "n"), DERIVED, "Perm"),
-        Variable("AVALREAS", "Reason Analysis Value Is Missing", "Char", call(missing_reason, "why"), DERIVED),
+        reason_of_missing(),
         Variable("SRCDOM", "Source Data", "Char", path("srcdom", "EX"), ASSIGNED, "Perm"),
         Variable("SRCSEQ", "Source Sequence Number", "Num", path("seq", "EX.EXSEQ"), ASSIGNED, "Perm"),
     ),

@@ -33,7 +33,7 @@ from mappings.analysis.measurements import (
 )
 from mappings.analysis.readings import IMPOSSIBLE, readings
 from mappings.analysis.toxicity import on_treatment, toxicity, toxicity_variables
-from mappings.analysis.variables import BDS, NY, from_adsl, parameter, sequence, study, subject
+from mappings.analysis.variables import BDS, NY, of_a_parameter
 
 NAME, SOURCE = "ADLB", "LB"
 
@@ -113,11 +113,7 @@ DATASET = Dataset(
     sequence="ASEQ",
     value_levels=(ValueLevel("AVAL", "PARAMCD"), ValueLevel("AVALC", "PARAMCD")),
     variables=(
-        study(),
-        subject(),
-        sequence(),
-        *from_adsl(),
-        *parameter(source="LB.LBTESTCD, LB.LBCAT, LB.LBSTRESU"),
+        *of_a_parameter("LB.LBTESTCD, LB.LBCAT, LB.LBSTRESU"),
         _lb("PARCAT1", "Parameter Category 1", "Char", "LBCAT"),
         made("AVAL", "Analysis Value", "Num", analysis_value, "aval"),
         made("AVALC", "Analysis Value (C)", "Char", analysis_text, "avalc"),

@@ -24,7 +24,7 @@ from adapter.spec import (
     ref,
 )
 from mappings.analysis.responses import response_methods, responses
-from mappings.analysis.variables import BDS, NY, from_adsl, parameter, relative_day, sequence, study, subject
+from mappings.analysis.variables import BDS, NY, of_a_parameter, relative_day
 
 NAME = "ADRS"
 
@@ -135,11 +135,7 @@ DATASET = Dataset(
     sequence="ASEQ",
     value_levels=(ValueLevel("AVALC", "PARAMCD", response_methods), ValueLevel("AVAL", "PARAMCD")),
     variables=(
-        study(),
-        subject(),
-        sequence(),
-        *from_adsl(),
-        *parameter(),
+        *of_a_parameter(),
         Variable("PARAMN", "Parameter (N)", "Num", path("paramn", "trial definition"), ASSIGNED, "Perm"),
         Variable(
             "PARCAT1", "Parameter Category 1", "Char", path("window", "trial definition: windows"), ASSIGNED, "Perm"

@@ -22,7 +22,12 @@ from adapter.spec import (
     used_of,
 )
 from mappings.analysis.subjects import medication_days
-from mappings.analysis.variables import BDS, date_of, from_adsl, parameter, sequence, study, subject
+from mappings.analysis.variables import (
+    BDS,
+    date_of,
+    of_a_parameter,
+    reason_of_missing,
+)
 
 NAME = "ADTB"
 WEEK = 7
@@ -105,11 +110,6 @@ those days is not known to the day."""
     return aval
 
 
-def missing_reason(why: pd.Series[Any]) -> pd.Series[Any]:
-    """What was missing where AVAL is empty."""
-    return why
-
-
 def first_day(day: pd.Series[Any]) -> pd.Series[Any]:
     """First day of the study week; study day 1 for all weeks."""
     return sas_date(day)
@@ -147,11 +147,7 @@ DATASET = Dataset(
     sequence="ASEQ",
     value_levels=(ValueLevel("AVAL", "PARAMCD"),),
     variables=(
-        study(),
-        subject(),
-        sequence(),
-        *from_adsl(),
-        *parameter(),
+        *of_a_parameter(),
         Variable(
             "AVAL",
             "Analysis Value",
@@ -165,6 +161,6 @@ DATASET = Dataset(
         Variable("AVISIT", "Analysis Visit", "Char", call(week, "avisit"), DERIVED, "Cond"),
         Variable("AVISITN", "Analysis Visit (N)", "Num", call(week_number, "period"), DERIVED, "Perm"),
         Variable("OBSDAYS", "Number of Days Observed", "Num", call(observed_days, "days"), DERIVED),
-        Variable("AVALREAS", "Reason Analysis Value Is Missing", "Char", call(missing_reason, "why"), DERIVED),
+        reason_of_missing(),
     ),
 )

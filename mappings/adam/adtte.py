@@ -25,7 +25,7 @@ from adapter.spec import (
     used_of,
 )
 from mappings.analysis.survival import SOURCE, Parameter, parameters, survival_methods
-from mappings.analysis.variables import BDS, date_of, from_adsl, parameter, sequence, study, subject
+from mappings.analysis.variables import BDS, date_of, of_a_parameter
 
 NAME = "ADTTE"
 DESCRIPTIVE, COMPARED = "DESCRIPTIVE", "COMPARED BETWEEN ARMS"
@@ -144,11 +144,7 @@ DATASET = Dataset(
     sequence="ASEQ",
     value_levels=(ValueLevel("AVAL", "PARAMCD", survival_methods),),
     variables=(
-        study(),
-        subject(),
-        sequence(),
-        *from_adsl(),
-        *parameter(),
+        *of_a_parameter(),
         Variable("PARAMN", "Parameter (N)", "Num", path("paramn", "trial definition"), ASSIGNED, "Perm"),
         Variable("PARCAT1", "Parameter Category 1", "Char", path("parcat", "trial definition"), ASSIGNED, "Perm"),
         Variable("AVAL", "Analysis Value", "Num", call(days_to_event, "aval"), DERIVED, "Cond"),

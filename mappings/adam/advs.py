@@ -19,7 +19,7 @@ from mappings.analysis.measurements import (
     with_visits,
 )
 from mappings.analysis.toxicity import on_treatment, on_treatment_flag
-from mappings.analysis.variables import BDS, NY, from_adsl, kept, parameter, sequence, study, subject
+from mappings.analysis.variables import BDS, NY, kept, of_a_parameter
 from mappings.parts import text
 
 NAME, SOURCE = "ADVS", "VS"
@@ -69,11 +69,7 @@ DATASET = Dataset(
     sequence="ASEQ",
     value_levels=(ValueLevel("AVAL", "PARAMCD"),),
     variables=(
-        study(),
-        subject(),
-        sequence(),
-        *from_adsl(),
-        *parameter(source="VS.VSTESTCD, VS.VSSTRESU"),
+        *of_a_parameter("VS.VSTESTCD, VS.VSSTRESU"),
         made("AVAL", "Analysis Value", "Num", measured_value, "aval"),
         made("BASE", "Baseline Value", "Num", baseline_measurement, "base"),
         *timing_variables("VS.VSDTC"),

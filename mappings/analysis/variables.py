@@ -110,3 +110,22 @@ def kept(dataset: str, names: Mapping[str, str], **more: Any) -> tuple[Variable,
         )
         for name, label in names.items()
     )
+
+
+def of_a_parameter(source: str = "trial definition") -> tuple[Variable, ...]:
+    """Return what a record of BDS begins with: identifiers, treatment and populations, parameter. source: of PARAMCD."""
+    return (study(), subject(), sequence(), *from_adsl(), *parameter(source=source))
+
+
+def of_an_occurrence(dataset: str) -> tuple[Variable, ...]:
+    """Return what a record of OCCDS begins with: identifiers, the number of its SDTM record, what ADSL says of the subject."""
+    return (study(), subject(), sequence(), *kept(dataset, {f"{dataset}SEQ": "Sequence Number"}), *of_subject())
+
+
+def missing_reason(why: pd.Series[Any]) -> pd.Series[Any]:
+    """What was missing where AVAL is empty."""
+    return why
+
+
+def reason_of_missing() -> Variable:
+    return Variable("AVALREAS", "Reason Analysis Value Is Missing", "Char", call(missing_reason, "why"), DERIVED)
