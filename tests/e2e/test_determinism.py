@@ -32,7 +32,7 @@ SMALL_RANGE = 120_000  # about fifty ranges
 @pytest.fixture
 def many_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several map tasks, though the cohort is small; the driver cuts the groups, so this reaches every executor."""
-    monkeypatch.setattr("adapter.subject_tasks.GROUP_ROWS", 1500)
+    monkeypatch.setattr("adapter.subject_tasks.GROUP_ROWS", 3500)
 
 
 def test_the_build_has_all_that_is_compared(demo10_build: Result) -> None:
