@@ -38,8 +38,9 @@ def evaluate(
         records = records.iloc[key_order([first.variable(k) for k in dataset.keys], content)]
     labels = records.index.to_series().reset_index(drop=True)
     last = _Evaluation(dataset, records.reset_index(drop=True), others, setting)
-    columns = {v.name: last.variable(v.name) for v in dataset.variables}
-    return pd.DataFrame(columns), labels
+    # as arrays: they have one index, and need not be aligned
+    columns = {v.name: last.variable(v.name).array for v in dataset.variables}
+    return pd.DataFrame(columns, copy=False), labels
 
 
 def key_order(keys: Sequence[pd.Series[Any]], content: Content | None = None) -> npt.NDArray[np.int64]:

@@ -41,7 +41,7 @@ def supplement(dataset: Dataset, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.
     for v in dataset.main:
         if v.type != "Char":
             continue
-        sizes = pc.binary_length(pa.array(main[v.name], pa.large_string(), from_pandas=True))
+        sizes = _sizes(main[v.name])
         if (pc.max(sizes).as_py() or 0) <= MOST_BYTES:
             continue
         long = pd.Series(sizes.to_numpy(zero_copy_only=False) > MOST_BYTES, index=main.index)
@@ -55,6 +55,8 @@ def supplement(dataset: Dataset, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.
             rows.append(_rows(dataset, main, rest, qnam(v.name, number), v.label, v.origin.type))
     for v in dataset.supplemental:
         values = frame[v.name]
+        if v.type == "Char" and not pc.max(_sizes(values)).as_py():
+            continue
         kept = values[values.notna() & (values.astype("str") != "")].astype("str").map(pieces)
         for number in range(int(kept.str.len().max()) if len(kept) else 0):
             part = kept[kept.str.len() > number].str[number].astype("str")
@@ -68,6 +70,11 @@ def supplement(dataset: Dataset, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.
         ["USUBJID", "IDVAR", "_n", "QNAM"], kind="stable"
     )
     return main, order[list(COLUMNS)].reset_index(drop=True)
+
+
+def _sizes(texts: pd.Series[str]) -> pa.Array:
+    """Return the number of bytes of each text."""
+    return pc.binary_length(pa.array(texts, pa.large_string(), from_pandas=True))
 
 
 def _rows(
