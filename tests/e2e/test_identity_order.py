@@ -213,7 +213,7 @@ def test_patients_that_come_in_a_later_build(night: Night, at_once: Result, hosp
     same_data(hospital.build([first, hospital.files("night2", night.lines["Patient"])], log, "store"), at_once)
 
 
-@pytest.mark.parametrize("kind", ["Medication", "BiologicallyDerivedProduct"])
+@pytest.mark.parametrize("kind", ["Medication", pytest.param("BiologicallyDerivedProduct", marks=pytest.mark.long)])
 def test_a_look_up_that_comes_in_a_later_build(kind: str, night: Night, at_once: Result, hospital: Hospital) -> None:
     log = hospital.log("log", night.log)
     first = hospital.files("night1", night.but(kind))
@@ -318,6 +318,7 @@ def test_research_subjects_last(named: Night, without_log: Result, hospital: Hos
     same_data(hospital.build([hospital.files("in", lines)], None, range_bytes=50_000), without_log)
 
 
+@pytest.mark.long
 def test_research_subjects_in_a_later_build(named: Night, without_log: Result, hospital: Hospital) -> None:
     first = hospital.files("night1", named.but("ResearchSubject"))
     some, rest = named.lines["ResearchSubject"][:5], named.lines["ResearchSubject"][5:]

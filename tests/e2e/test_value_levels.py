@@ -26,7 +26,8 @@ from tests.golden.cases import build_case
 ODM, DEF = "{http://www.cdisc.org/ns/odm/v1.3}", "{http://www.cdisc.org/ns/def/v2.1}"
 HREF = "{http://www.w3.org/1999/xlink}href"
 BY_CASE = ("ae", "ce", "co", "dd", "ds", "fa", "ho", "ie", "lb", "mh", "relrec", "rs", "supp", "vs")
-"""Golden cases with what the demo has not: FA, DD, CO, SUPP-- of every kind."""
+OFTEN = ("co", "dd", "fa", "relrec", "supp")
+"""Golden cases with what the demo has not: FA, DD, CO, SUPP-- of every kind; the others run with the long tests."""
 
 
 class Described(NamedTuple):
@@ -81,7 +82,9 @@ def demo(demo10: Cohort, tmp_path_factory: pytest.TempPathFactory) -> Described:
     )
 
 
-@pytest.fixture(scope="module", params=["demo", *BY_CASE])
+@pytest.fixture(
+    scope="module", params=["demo", *(c if c in OFTEN else pytest.param(c, marks=pytest.mark.long) for c in BY_CASE)]
+)
 def package(request: pytest.FixtureRequest, demo: Described, tmp_path_factory: pytest.TempPathFactory) -> Described:
     if request.param == "demo":
         return demo

@@ -149,7 +149,7 @@ SETTINGS = (
 )
 
 
-@pytest.mark.parametrize("subjects", [100, pytest.param(10_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("subjects", [60, pytest.param(10_000, marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", SETTINGS)
 def test_random_subjects_agree_with_the_protocol_computed_naively(name: str, subjects: int) -> None:
     trial = varied(trial_of(), name)
