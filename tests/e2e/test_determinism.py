@@ -263,6 +263,7 @@ def test_a_late_second_attempt_does_no_harm(demo10: Cohort, demo10_build: Result
     assert hashes(out, EVERYTHING) == hashes(demo10_build.out, EVERYTHING)
 
 
+@pytest.mark.long
 def test_changed_files_are_noticed_by_a_process_that_lives_on(demo10: Cohort, tmp_path: Path) -> None:
     """In a notebook one process builds again and again; what it remembers must not outlive a build."""
     shutil.copytree(TRIAL, tmp_path / "trial", ignore=shutil.ignore_patterns("demo", "*.py*"))

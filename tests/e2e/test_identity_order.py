@@ -230,6 +230,7 @@ def test_subjects_enrolled_after_their_data_came(night: Night, at_once: Result, 
     assert result.counts["resources"] == at_once.counts["resources"]
 
 
+@pytest.mark.long
 def test_a_file_to_be_read_again_that_is_gone(night: Night, at_once: Result, hospital: Hospital) -> None:
     few, log = hospital.log("few", night.log[:6]), hospital.log("log", night.log)
     first, second = hospital.files("night1", night.but("Procedure")), hospital.files("night2", night.lines["Procedure"])
