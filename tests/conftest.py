@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -88,13 +87,6 @@ def _deleting(request: bytes) -> bytes:
 
 
 WHOLE = registry.PACKAGES
-
-
-def pytest_xdist_auto_num_workers() -> int:
-    """One worker more than processors: a build also waits, for the disk and for the processes that it starts."""
-    return (os.cpu_count() or 1) + 1
-
-
 DATASETS = ("sdtm/*.xpt", "sdtm/define.xml", "adam/*.xpt", "adam/define.xml")
 EVERYTHING = (*DATASETS, "manifest.json", "trace/*.parquet", "rejects.ndjson", "data-issues.csv", "unmapped.csv")
 

@@ -213,6 +213,7 @@ def test_a_build_over_an_earlier_one_gives_the_same(demo10: Cohort, demo10_build
     assert hashes(tmp_path / "out", EVERYTHING) == hashes(demo10_build.out, EVERYTHING)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("many_groups")
 def test_small_pieces_give_the_same_bytes(demo10: Cohort, demo10_build: Result, tmp_path: Path) -> None:
     """In how many pieces the subjects are mapped shows nowhere, not even in how a Parquet file is laid out."""
