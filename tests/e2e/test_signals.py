@@ -19,6 +19,7 @@ import pytest
 from adapter import build, cli
 from adapter.progress import aligned
 from adapter.result import Result
+from adapter.signals import LABORATORY, signals_of
 from tests.conftest import Cohort
 from tests.e2e.test_second_trial import hospital, mini
 
@@ -494,3 +495,25 @@ def test_scipy_is_loaded_by_analyse_alone(demo10_build: Result) -> None:
         "sys.exit(int('scipy' in sys.modules or 'statsmodels' in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, cwd=REPO).returncode == 0
+
+
+def test_laboratory_candidates_are_the_grades_of_adlb(demo10_build: Result) -> None:
+    """Signals grade LB themselves; per subject, parameter and direction it is the first worst record after first treatment
+    whose grade in ADLB is above that of its baseline."""
+    adlb = demo10_build.adam["ADLB"].sort_values(["USUBJID", "PARAMCD", "ADT", "LBSEQ"])
+    start = demo10_build.adam["ADSL"].set_index("USUBJID")["RFSTDT"].to_dict()
+    expected = set()
+    for direction in "LH":
+        worst: dict[tuple[str, str], tuple[int, int]] = {}
+        for r in adlb.to_dict("records"):
+            grade, base = r[f"ATOXGR{direction}"], r[f"BTOXGR{direction}"]
+            after = pd.notna(r["CHG"]) or (r["ADT"] >= start[r["USUBJID"]] and r["ABLFL"] != "Y")
+            if grade not in ("1", "2", "3", "4", "5") or not after or (base and int(grade) <= int(base)):
+                continue
+            key = (r["USUBJID"], r["PARAMCD"])
+            if key not in worst or int(grade) > worst[key][0]:
+                worst[key] = (int(grade), int(r["LBSEQ"]))
+        expected |= {(who, direction, seq) for (who, _), (_, seq) in worst.items()}
+    found = [s for s in signals_of(demo10_build.out, "pgf_msc").found if s.kind == LABORATORY]
+    assert {(s.usubjid, "H" if " high, " in s.what else "L", s.seq) for s in found} == expected
+    assert len(expected) > 5
