@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 DEATH = "death"
 
+EVENT_GROUPS = 2
+"""Variables for groups of events in ADAE and ADCE; a third group would be dropped unseen."""
+
 
 def _missing(where: str, what: str, found: Iterable[str | None], known: Iterable[str]) -> Iterator[str]:
     names = list(known)
@@ -268,6 +271,9 @@ def _names(t: Trial) -> Iterator[str]:
             if code in seen:
                 yield f"trial.toml {group}: PARAMCD {code!r} is already used in {seen[code]}"
             seen[code] = group
+    if len(t.safety.groups) > EVENT_GROUPS:
+        found = ", ".join(t.safety.groups)
+        yield f"trial.toml safety.groups: expected at most {EVENT_GROUPS} (CQ01NAM, CQ02NAM), found {found}"
     for name, s in t.sensitivity.items():
         if len(set(s.parameters.values())) != len(s.parameters):
             yield f"trial.toml sensitivity.{name}.parameters: two results under one PARAMCD"

@@ -669,6 +669,10 @@ REFUSED: dict[str, tuple[Edit, str]] = {
         toml('count = "days"\nmax_gap_days = 7', 'count = "measurements"'),
         r"NEUT\.max_gap_days: nothing found",
     ),
+    "a third group of events": (
+        toml("[safety.groups]\n", '[safety.groups]\n"RELAPSES" = ["RELAPSE"]\n'),
+        r"safety\.groups: expected at most 2 \(CQ01NAM, CQ02NAM\), found RELAPSES, ",
+    ),
     "subjects that do not add up": (toml("planned_subjects = 68", "planned_subjects = 70"), r"arms add up to 68"),
     "no transplant": (
         lambda f: (f / "trial.toml").write_text(
